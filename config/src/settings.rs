@@ -1,0 +1,203 @@
+//! One struct of plain data per room; `default.toml` has every key with its default and meaning, in this order.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{self, Age, Budget, ByteSize, Listener};
+
+/// Every setting of the server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Addresses and transport.
+    pub listen: Listen,
+    /// Who may do what.
+    pub auth: Auth,
+    /// Memory of the process.
+    pub memory: Memory,
+    /// Limits of what comes in.
+    pub ingest: Ingest,
+    /// Where and how rows are kept.
+    pub storage: Storage,
+    /// Merging of small segments.
+    pub compaction: Compaction,
+    /// How long rows are kept.
+    pub retention: Retention,
+    /// Limits of what is asked.
+    pub query: Query,
+    /// What the server says about itself.
+    pub telemetry: Telemetry,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        toml::from_str(crate::DEFAULT_TOML).expect("default.toml is part of the binary and covered by a test")
+    }
+}
+
+/// Addresses and transport.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml states meaning and unit of each key")]
+pub struct Listen {
+    pub http: Listener,
+    pub otlp_grpc: Listener,
+    pub otlp_http: Listener,
+    pub max_connections: usize,
+    #[serde(with = "units::duration")]
+    pub header_timeout: Duration,
+    pub tls_certificate_file: PathBuf,
+    pub tls_key_file: PathBuf,
+}
+
+/// Who may do what.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml states meaning and unit of each key")]
+pub struct Auth {
+    pub tokens: Vec<Token>,
+    pub allowed_hosts: Vec<String>,
+    pub otlp_cors_origins: Vec<String>,
+}
+
+/// One static bearer token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// Shown in logs instead of the token.
+    pub name: String,
+    /// What its bearer may do.
+    pub role: Role,
+    /// Lower-case hex of the token's SHA-256: the token itself is nowhere.
+    pub sha256: String,
+}
+
+/// What a token allows. Each role allows what the ones before it allow, except that `ingest` and reading are separate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Push telemetry; nothing else.
+    Ingest,
+    /// Read everything.
+    Viewer,
+    /// Also change objectives, dashboards and views.
+    Editor,
+    /// Also administer, and push telemetry.
+    Admin,
+}
+
+/// Memory of the process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml states meaning and unit of each key")]
+pub struct Memory {
+    pub budget: Budget,
+}
+
+/// Limits of what comes in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml states meaning and unit of each key")]
+pub struct Ingest {
+    pub max_request_size: ByteSize,
+    #[serde(with = "units::duration")]
+    pub read_timeout: Duration,
+    #[serde(with = "units::duration")]
+    pub max_future: Duration,
+    pub dedup: bool,
+    #[serde(with = "units::duration")]
+    pub dedup_window: Duration,
+    pub dedup_max_entries: usize,
+    pub max_attribute_depth: usize,
+    #[serde(with = "units::duration")]
+    pub retry_after: Duration,
+}
+
+/// Where and how rows are kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml states meaning and unit of each key")]
+pub struct Storage {
+    pub data_dir: PathBuf,
+    pub flush_size: ByteSize,
+    #[serde(with = "units::duration")]
+    pub flush_age: Duration,
+    pub memtable_budget: ByteSize,
+    pub wal_file_size: ByteSize,
+    pub group_commit_size: ByteSize,
+    pub min_free_disk: ByteSize,
+    #[serde(with = "units::duration")]
+    pub time_bucket: Duration,
+    pub row_group_rows: usize,
+    pub page_rows: usize,
+    pub zstd_level: i32,
+    pub attribute_column_min_ratio: f64,
+    pub attribute_column_max_count: usize,
+}
+
+/// Merging of small segments.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml states meaning and unit of each key")]
+pub struct Compaction {
+    pub enabled: bool,
+    #[serde(with = "units::duration")]
+    pub interval: Duration,
+    pub target_size: ByteSize,
+    pub memory: ByteSize,
+    pub min_segments: usize,
+    #[serde(with = "units::duration")]
+    pub grace: Duration,
+}
+
+/// How long rows are kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml states meaning and unit of each key")]
+pub struct Retention {
+    pub logs: Age,
+    pub spans: Age,
+    pub metrics: Age,
+    #[serde(with = "units::duration")]
+    pub interval: Duration,
+}
+
+/// Limits of what is asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml states meaning and unit of each key")]
+pub struct Query {
+    #[serde(with = "units::duration")]
+    pub timeout: Duration,
+    #[serde(with = "units::duration")]
+    pub max_timeout: Duration,
+    pub max_statement_size: ByteSize,
+    pub max_statement_depth: usize,
+    pub max_concurrent: usize,
+    pub max_rows: usize,
+    pub max_search_limit: usize,
+    pub max_spill: ByteSize,
+}
+
+/// What the server says about itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml states meaning and unit of each key")]
+pub struct Telemetry {
+    pub format: LogFormat,
+    pub level: String,
+    pub self_telemetry: bool,
+}
+
+/// Shape of the server's own log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Pretty,
+    /// For programs.
+    Json,
+}

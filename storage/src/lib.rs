@@ -1,0 +1,7 @@
+//! How telemetry is kept, found and dropped.
+//!
+//! `append`: WAL (fsync) -> memtable -> acknowledged. `flush`: memtable -> sorted segment -> one catalog transaction.
+//! `snapshot`: memtables + segments of one catalog version, for one reader.
+
+pub mod model;
+pub mod schema;
