@@ -49,6 +49,7 @@ pub struct Listen {
     pub header_timeout: Duration,
     pub tls_certificate_file: PathBuf,
     pub tls_key_file: PathBuf,
+    pub allow_insecure: bool,
 }
 
 /// Who may do what.

@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, time::Duration};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// A number of bytes, written "64MiB".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ByteSize(bytesize::ByteSize);
 
 impl ByteSize {
@@ -28,6 +28,44 @@ impl ByteSize {
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl std::str::FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self).map_err(|_| "expected a size such as \"64MiB\"".to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Size;
+
+        impl serde::de::Visitor<'_> for Size {
+            type Value = ByteSize;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a size such as \"64MiB\" or a number of bytes")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ByteSize, E> {
+                text.parse().map_err(E::custom)
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, bytes: u64) -> Result<ByteSize, E> {
+                Ok(ByteSize::bytes(bytes))
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, bytes: i64) -> Result<ByteSize, E> {
+                u64::try_from(bytes)
+                    .map(ByteSize::bytes)
+                    .map_err(|_| E::invalid_value(serde::de::Unexpected::Signed(bytes), &self))
+            }
+        }
+
+        deserializer.deserialize_any(Size)
     }
 }
 
@@ -78,9 +116,7 @@ impl std::str::FromStr for Budget {
         if text == "auto" {
             return Ok(Self::Auto);
         }
-        text.parse()
-            .map(|size| Self::Fixed(ByteSize(size)))
-            .map_err(|error| format!("expected a size such as \"4GiB\" or \"auto\": {error}"))
+        text.parse().map(Self::Fixed).map_err(|_| "expected a size such as \"4GiB\" or \"auto\"".to_owned())
     }
 }
 
@@ -111,7 +147,7 @@ impl std::str::FromStr for Listener {
         }
         text.parse()
             .map(Self::Address)
-            .map_err(|_| format!("found {text:?}, expected an address such as \"127.0.0.1:4317\" or \"off\""))
+            .map_err(|_| "expected an address such as \"127.0.0.1:4317\" or \"off\"".to_owned())
     }
 }
 
