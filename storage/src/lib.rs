@@ -3,5 +3,8 @@
 //! `append`: WAL (fsync) -> memtable -> acknowledged. `flush`: memtable -> sorted segment -> one catalog transaction.
 //! `snapshot`: memtables + segments of one catalog version, for one reader.
 
+pub mod clock;
+pub mod error;
 pub mod model;
+pub mod random;
 pub mod schema;
