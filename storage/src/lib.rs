@@ -4,7 +4,9 @@
 //! `snapshot`: memtables + segments of one catalog version, for one reader.
 
 pub mod clock;
+pub mod compaction;
 pub mod error;
 pub mod model;
 pub mod random;
 pub mod schema;
+pub mod segment;

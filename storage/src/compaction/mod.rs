@@ -1,0 +1,4 @@
+//! Small segments become larger ones.
+
+pub mod merge;
+pub mod plan;

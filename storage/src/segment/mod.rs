@@ -1,0 +1,23 @@
+//! One segment: an immutable Parquet file with its indexes inside.
+//!
+//! [`build`] turns rows into files, one per time bucket: sort, give frequent attribute keys a column (`schema::layout`),
+//! write Parquet, put the indexes between the last row group and the footer, add checksums. [`Segment`] reads one back:
+//! the tail first, then only checked blocks. `docs/format/segment.md` has the bytes.
+
+mod bloom;
+mod cache;
+mod checksum;
+mod meta;
+mod read;
+mod series;
+pub mod text;
+mod write;
+
+pub use self::{
+    cache::SegmentCache,
+    meta::{SegmentId, SegmentMeta},
+    read::{Segment, SegmentReader},
+    series::SeriesTable,
+    text::{Candidates, TextIndex, TextQuery},
+    write::{BuiltSegment, build},
+};
