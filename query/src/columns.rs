@@ -1,0 +1,53 @@
+//! Typed access to the columns of an answer, by name.
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray},
+    compute::cast,
+    datatypes::{DataType, Float64Type, Int64Type},
+    record_batch::RecordBatch,
+};
+
+use crate::error::{Error, Result};
+
+/// Columns of one batch. A column of a neighbouring type (a dictionary, a narrower integer) is converted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Columns<'a>(pub &'a RecordBatch);
+
+impl Columns<'_> {
+    pub(crate) fn text(self, name: &str) -> Result<StringArray> {
+        let column = self.column(name)?;
+        if let DataType::FixedSizeBinary(_) = column.data_type() {
+            let ids = column.as_fixed_size_binary();
+            return Ok((0..ids.len()).map(|row| ids.is_valid(row).then(|| hex::encode(ids.value(row)))).collect());
+        }
+        Ok(cast(&column, &DataType::Utf8)?.as_string::<i32>().clone())
+    }
+
+    pub(crate) fn int(self, name: &str) -> Result<Int64Array> {
+        Ok(cast(&self.column(name)?, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+    }
+
+    pub(crate) fn double(self, name: &str) -> Result<Float64Array> {
+        Ok(cast(&self.column(name)?, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
+    }
+
+    pub(crate) fn bool(self, name: &str) -> Result<BooleanArray> {
+        Ok(cast(&self.column(name)?, &DataType::Boolean)?.as_boolean().clone())
+    }
+
+    pub(crate) fn binary(self, name: &str) -> Result<BinaryArray> {
+        Ok(cast(&self.column(name)?, &DataType::Binary)?.as_binary::<i32>().clone())
+    }
+
+    pub(crate) fn column(self, name: &str) -> Result<ArrayRef> {
+        self.0
+            .column_by_name(name)
+            .cloned()
+            .ok_or_else(|| Error::internal(format!("the answer has no column {name}")))
+    }
+}
+
+/// A cell that may be NULL.
+pub(crate) fn optional(array: &StringArray, row: usize) -> Option<String> {
+    array.is_valid(row).then(|| array.value(row).to_owned())
+}
