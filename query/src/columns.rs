@@ -20,30 +20,31 @@ impl Columns<'_> {
             let ids = column.as_fixed_size_binary();
             return Ok((0..ids.len()).map(|row| ids.is_valid(row).then(|| hex::encode(ids.value(row)))).collect());
         }
-        Ok(cast(&column, &DataType::Utf8)?.as_string::<i32>().clone())
+        Ok(self.converted(name, &DataType::Utf8)?.as_string::<i32>().clone())
     }
 
     pub(crate) fn int(self, name: &str) -> Result<Int64Array> {
-        Ok(cast(&self.column(name)?, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+        Ok(self.converted(name, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
     }
 
     pub(crate) fn double(self, name: &str) -> Result<Float64Array> {
-        Ok(cast(&self.column(name)?, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
+        Ok(self.converted(name, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
     }
 
     pub(crate) fn bool(self, name: &str) -> Result<BooleanArray> {
-        Ok(cast(&self.column(name)?, &DataType::Boolean)?.as_boolean().clone())
+        Ok(self.converted(name, &DataType::Boolean)?.as_boolean().clone())
     }
 
     pub(crate) fn binary(self, name: &str) -> Result<BinaryArray> {
-        Ok(cast(&self.column(name)?, &DataType::Binary)?.as_binary::<i32>().clone())
+        Ok(self.converted(name, &DataType::Binary)?.as_binary::<i32>().clone())
+    }
+
+    fn converted(self, name: &str, to: &DataType) -> Result<ArrayRef> {
+        cast(&self.column(name)?, to).map_err(|error| Error::internal(format!("column {name}: {error}")))
     }
 
     pub(crate) fn column(self, name: &str) -> Result<ArrayRef> {
-        self.0
-            .column_by_name(name)
-            .cloned()
-            .ok_or_else(|| Error::internal(format!("the answer has no column {name}")))
+        self.0.column_by_name(name).cloned().ok_or_else(|| Error::internal(format!("the answer has no column {name}")))
     }
 }
 

@@ -7,13 +7,19 @@
 //! questions' sockets.
 
 mod answer;
+mod columns;
 mod engine;
 pub mod error;
+pub mod search;
+pub mod trace;
 
 use std::{sync::Arc, time::Duration};
 
 use datafusion::{dataframe::DataFrame, prelude::SessionContext};
-use storage::model::TimeRange;
+pub use storage::{
+    model::{Table, TimeRange, attributes},
+    schema::{KIND_ATTRIBUTES, KIND_KEY, KIND_VALUE},
+};
 
 pub use self::{
     answer::{Answer, Rows, Stats, StatsHandle},

@@ -1,1 +1,109 @@
-//! ui
+//! How are answers shown to people and programs?
+//!
+//! `auth` (who may, from where) -> one handler of `api` -> `query` -> `wire` (JSON shapes, converted by hand). What goes
+//! wrong on the way becomes a problem document in `error`. Everything that is no API path is the web UI (`assets`).
+//! This room reaches storage only through `query`, and the process around it only through [`Process`].
+
+mod api;
+mod assets;
+pub mod auth;
+mod error;
+mod json;
+mod params;
+pub mod wire;
+
+use std::{fmt, sync::Arc};
+
+use axum::{
+    Router,
+    routing::{delete, get, post},
+};
+use query::Query;
+use tower_http::compression::CompressionLayer;
+
+use self::auth::{Access, Authorizer};
+
+/// What only the process knows.
+pub trait Process: fmt::Debug + Send + Sync {
+    /// Version of the binary.
+    fn version(&self) -> &str;
+    /// The commit it was built from, where known.
+    fn commit(&self) -> Option<&str>;
+    /// When it started.
+    fn started_at_unix_nano(&self) -> i64;
+    /// The time now.
+    fn now_unix_nano(&self) -> i64;
+    /// Whether stored data is recovered and new data accepted.
+    fn is_ready(&self) -> bool;
+    /// Bound addresses.
+    fn listeners(&self) -> wire::Listeners;
+    /// Its metrics in the Prometheus text format.
+    fn metrics_text(&self) -> String;
+    /// Items received, by signal.
+    fn ingest(&self) -> wire::IngestStatus;
+    /// Memory it may use, and uses.
+    fn memory(&self) -> wire::MemoryStatus;
+    /// Unpredictable bytes.
+    fn random_bytes(&self) -> [u8; 16];
+}
+
+/// What all handlers share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct State(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    query: Query,
+    config: config::Config,
+    authorizer: Authorizer,
+    process: Arc<dyn Process>,
+}
+
+impl State {
+    /// # Errors
+    /// When a configured token hash is no SHA-256.
+    pub fn new(query: Query, config: config::Config, process: Arc<dyn Process>) -> Result<Self, auth::BadToken> {
+        let authorizer = Authorizer::new(&config)?;
+        Ok(Self(Arc::new(Shared { query, config, authorizer, process })))
+    }
+
+    /// Decides who may do what; also for the OTLP listeners.
+    pub fn authorizer(&self) -> &Authorizer {
+        &self.0.authorizer
+    }
+
+    fn query(&self) -> &Query {
+        &self.0.query
+    }
+
+    fn config(&self) -> &config::Config {
+        &self.0.config
+    }
+
+    fn process(&self) -> &dyn Process {
+        &*self.0.process
+    }
+}
+
+/// Everything on the HTTP port.
+pub fn router(state: State) -> Router {
+    let open = Router::new()
+        .route("/healthz", get(api::status::healthz))
+        .route("/readyz", get(api::status::readyz))
+        .fallback(assets::serve);
+
+    let viewer = Router::new()
+        .route("/metrics", get(api::status::metrics))
+        .route("/api/status", get(api::status::status))
+        .route("/api/whoami", get(api::status::whoami))
+        .route("/api/openapi.json", get(api::status::openapi));
+
+    let admin = Router::new();
+
+    open.merge(auth::guarded(viewer, &state, Access::View))
+        .merge(auth::guarded(admin, &state, Access::Administer))
+        .layer(axum::middleware::from_fn_with_state(state.clone(), auth::same_origin))
+        .layer(axum::middleware::from_fn(assets::security_headers))
+        .layer(CompressionLayer::new())
+        .with_state(state)
+}

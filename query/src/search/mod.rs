@@ -7,11 +7,11 @@ mod parse;
 mod plan;
 mod severity;
 
+pub(crate) use self::plan::predicate;
 pub use self::{
     parse::{SearchError, parse},
     severity::Severity,
 };
-pub(crate) use self::plan::predicate;
 
 /// What a search asks of one row. All of it must hold on that row.
 #[derive(Clone, Debug, PartialEq)]

@@ -213,7 +213,11 @@ impl<'a> Parser<'a> {
         } else {
             let bare = self.take_while(|c| !c.is_whitespace() && !matches!(c, '(' | ')' | '"')).to_owned();
             if bare.is_empty() {
-                return Err(self.error(start, "the value is missing", Some("write field:value or field:\"some text\"")));
+                return Err(self.error(
+                    start,
+                    "the value is missing",
+                    Some("write field:value or field:\"some text\""),
+                ));
             }
             bare_value(bare)
         };
@@ -240,7 +244,8 @@ impl<'a> Parser<'a> {
         }
         // `a-b*` holds where a word `a` and a word that begins with `b` occur.
         let is_word = |c: char| c.is_alphanumeric() || c == '_';
-        let split = stem.rfind(|c| !is_word(c)).map_or(0, |at| at + stem[at..].chars().next().map_or(1, char::len_utf8));
+        let split =
+            stem.rfind(|c| !is_word(c)).map_or(0, |at| at + stem[at..].chars().next().map_or(1, char::len_utf8));
         let (before, last) = stem.split_at(split);
         if last.is_empty() {
             return self.phrase(start, stem.to_owned());
@@ -310,14 +315,9 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn error<'h>(
-        &self,
-        at: usize,
-        detail: impl Into<String>,
-        hint: impl Into<Option<&'h str>>,
-    ) -> SearchError {
+    fn error(&self, at: usize, detail: impl Into<String>, hint: Option<&str>) -> SearchError {
         let position = self.text[..at].chars().count();
-        SearchError { position, detail: detail.into(), hint: hint.into().map(str::to_owned) }
+        SearchError { position, detail: detail.into(), hint: hint.map(str::to_owned) }
     }
 }
 
@@ -376,11 +376,12 @@ fn checked_value(field: &Field, operator: Operator, value: Value) -> Result<Valu
             if operator == Operator::Equal && text.len() == length && text.bytes().all(|b| b.is_ascii_hexdigit()) {
                 return Ok(Value::Exact(text.to_ascii_lowercase()));
             }
-            Err((format!("{text:?} is no {column}"), Some("a trace id has 32 hex digits, a span id 16; compare with :")))
+            Err((
+                format!("{text:?} is no {column}"),
+                Some("a trace id has 32 hex digits, a span id 16; compare with :"),
+            ))
         }
-        Field::Column("kind") => {
-            one_of(text, &["unspecified", "internal", "server", "client", "producer", "consumer"])
-        }
+        Field::Column("kind") => one_of(text, &["unspecified", "internal", "server", "client", "producer", "consumer"]),
         Field::Column("status_code") => one_of(text, &["unset", "ok", "error"]),
         Field::Column(_) | Field::Attribute { .. } => Ok(value),
     }

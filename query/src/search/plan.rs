@@ -30,9 +30,7 @@ impl Planner<'_> {
     fn filter(&self, filter: &Filter) -> Result<Expr> {
         Ok(match filter {
             Filter::All => lit(true),
-            Filter::Text(text) => {
-                self.call("match", vec![col(self.subject.text_column()), lit(match_query(text))])?
-            }
+            Filter::Text(text) => self.call("match", vec![col(self.subject.text_column()), lit(match_query(text))])?,
             Filter::Compare(comparison) => self.comparison(comparison)?,
             Filter::And(filters) => self.joined(filters, Expr::and)?,
             Filter::Or(filters) => self.joined(filters, Expr::or)?,

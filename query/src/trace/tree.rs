@@ -84,7 +84,8 @@ pub(crate) fn tree(nodes: &[Node<'_>]) -> Tree {
         notes.push(format!("{shifted} spans were moved because their host's clock differs from their parent's"));
     }
 
-    let starts: Vec<i64> = nodes.iter().zip(&shifts).map(|(n, shift)| n.start_unix_nano.saturating_add(*shift)).collect();
+    let starts: Vec<i64> =
+        nodes.iter().zip(&shifts).map(|(n, shift)| n.start_unix_nano.saturating_add(*shift)).collect();
     let ends: Vec<i64> = nodes.iter().zip(&starts).map(|(n, start)| start.saturating_add(n.duration_nano)).collect();
     let start = starts.iter().copied().min().unwrap_or(0);
     let end = ends.iter().copied().max().unwrap_or(0);
@@ -122,8 +123,11 @@ fn parents(nodes: &[Node<'_>], notes: &mut Vec<String>) -> Links {
     if repeated > 0 {
         notes.push(format!("{repeated} spans repeat the id of another; children hang on the first of them"));
     }
-    let mut links =
-        Links { parent: vec![None; nodes.len()], orphan: vec![false; nodes.len()], cycle_cut: vec![false; nodes.len()] };
+    let mut links = Links {
+        parent: vec![None; nodes.len()],
+        orphan: vec![false; nodes.len()],
+        cycle_cut: vec![false; nodes.len()],
+    };
     for (i, node) in nodes.iter().enumerate() {
         let Some(wanted) = node.parent_span_id else { continue };
         match by_id.get(wanted) {
@@ -244,7 +248,8 @@ fn possible(child: &Node<'_>, shift: i64, parent: &Node<'_>, parent_start: i64) 
         return false;
     }
     // Work that was handed over may outlive who handed it over; an answered call may not.
-    let waits = parent.kind == Kind::Client && child.kind == Kind::Server && child.duration_nano <= parent.duration_nano;
+    let waits =
+        parent.kind == Kind::Client && child.kind == Kind::Server && child.duration_nano <= parent.duration_nano;
     !waits || start.saturating_add(child.duration_nano) <= parent_start.saturating_add(parent.duration_nano)
 }
 

@@ -67,26 +67,16 @@ fn words_with_punctuation_are_phrases_and_addresses_are_text() {
 
 #[test]
 fn values_are_read_as_their_field_wants_them() {
-    assert_eq!(
-        spans("duration>1.5s"),
-        compare(Field::Duration, Operator::Greater, Value::DurationNano(1_500_000_000))
-    );
+    assert_eq!(spans("duration>1.5s"), compare(Field::Duration, Operator::Greater, Value::DurationNano(1_500_000_000)));
     assert_eq!(
         spans("status:ERROR"),
         compare(Field::Column("status_code"), Operator::Equal, Value::Exact("error".to_owned()))
     );
     assert_eq!(
         spans("operation:GET*"),
-        compare(
-            Field::Column("name"),
-            Operator::Equal,
-            Value::Wildcard(vec!["GET".to_owned(), String::new()])
-        )
+        compare(Field::Column("name"), Operator::Equal, Value::Wildcard(vec!["GET".to_owned(), String::new()]))
     );
-    assert_eq!(
-        logs("service!=a"),
-        Filter::Not(Box::new(service("a")))
-    );
+    assert_eq!(logs("service!=a"), Filter::Not(Box::new(service("a"))));
     assert_eq!(logs("service:(a OR b)"), Filter::Or(vec![service("a"), service("b")]));
     let key = Field::Attribute { map: "resource_attributes", key: "odd key".to_owned() };
     assert_eq!(logs(r#"resource."odd key":*"#), compare(key, Operator::Equal, Value::Any));

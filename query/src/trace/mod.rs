@@ -1,0 +1,3 @@
+//! One trace: its spans as a tree.
+mod tree;
+pub use self::tree::Gap;
