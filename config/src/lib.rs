@@ -51,11 +51,6 @@ pub fn client_token() -> Option<String> {
     variable("ROOTLINE_TOKEN")
 }
 
-/// The log filter of developers, from `RUST_LOG`: per-module levels, finer than `telemetry.level`.
-pub fn log_filter() -> Option<String> {
-    variable("RUST_LOG")
-}
-
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

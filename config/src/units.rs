@@ -4,6 +4,8 @@ use std::{fmt, net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+const DAY_SECONDS: u64 = 24 * 60 * 60;
+
 /// A number of bytes, written "64MiB".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ByteSize(bytesize::ByteSize);
@@ -94,6 +96,10 @@ impl std::str::FromStr for Age {
 impl fmt::Display for Age {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // Whole days stay days: "400d" reads better than "1year 1month 4days …".
+            Self::Limited(age) if age.as_secs() > 0 && age.as_secs() % DAY_SECONDS == 0 && age.subsec_nanos() == 0 => {
+                write!(f, "{}d", age.as_secs() / DAY_SECONDS)
+            }
             Self::Limited(age) => humantime::format_duration(*age).fmt(f),
             Self::Forever => f.write_str("forever"),
         }

@@ -385,12 +385,7 @@ impl<'a> Trace<'a> {
     }
 
     /// Name, kind and attributes of a server, consumer or internal span.
-    fn served(
-        &mut self,
-        id: OperationId,
-        caller: &Caller,
-        status: i64,
-    ) -> (String, span::SpanKind, Vec<KeyValue>) {
+    fn served(&mut self, id: OperationId, caller: &Caller, status: i64) -> (String, span::SpanKind, Vec<KeyValue>) {
         let service = self.world.service(id.service);
         let operation = self.world.operation(id);
         let client = caller.address.clone().unwrap_or_else(|| self.user.address.clone());

@@ -1,0 +1,72 @@
+//! The command line: the server, and thin clients of its HTTP API.
+
+mod check;
+mod client;
+mod demo;
+mod options;
+mod print;
+mod sql;
+mod tail;
+mod token;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use self::options::ServeOptions;
+
+/// One server for metrics, traces and logs: OTLP in, Parquet on disk, SQL and search out.
+///
+/// Without a subcommand it serves. Settings come from flags, then ROOTLINE__ROOM__KEY in the environment, then
+/// rootline.toml, then defaults; see docs/configuration.md.
+#[derive(Debug, Parser)]
+#[command(name = "rootline", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Receive, store and answer until SIGTERM (the default).
+    Serve(ServeOptions),
+    /// Ask a running server in SQL.
+    Sql(sql::Options),
+    /// Follow log records as they arrive.
+    Tail(tail::Options),
+    /// Validate the configuration without starting.
+    Check(check::Options),
+    /// Make bearer tokens.
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Send the telemetry of a 47-service shop to any OTLP/gRPC receiver.
+    Demo(demo::Options),
+}
+
+/// Does what the arguments ask for, to its end.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
+        Command::Serve(options) => crate::server::run(&options),
+        Command::Sql(options) => runtime()?.block_on(sql::run(options)),
+        Command::Tail(options) => runtime()?.block_on(tail::run(options)),
+        Command::Check(options) => check::run(&options),
+        Command::Token(command) => token::run(&command),
+        Command::Demo(options) => runtime()?.block_on(demo::run(options)),
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}
