@@ -1,0 +1,275 @@
+//! The catalog of one machine: SQLite in the data directory, WAL mode, synchronous FULL. A returned transaction is on disk.
+
+use std::{borrow::Cow, path::Path, time::Duration};
+
+use async_trait::async_trait;
+use sqlx::{
+    Row as _, Sqlite, SqlitePool, Transaction,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+};
+
+use super::{Catalog, Contents, Publication, StoredKey};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    model::{BatchKey, Table, Tenant},
+    segment::{SegmentId, SegmentMeta},
+};
+
+/// File name in the data directory.
+pub const FILE_NAME: &str = "catalog.db";
+
+static MIGRATIONS: Migrator = sqlx::migrate!("src/catalog/migrations");
+
+/// A catalog in a SQLite file.
+#[derive(Debug)]
+pub struct SqliteCatalog {
+    pool: SqlitePool,
+    is_new: bool,
+}
+
+impl SqliteCatalog {
+    /// Opens the catalog of a data directory, makes it if there is none, and brings its schema up to this version.
+    ///
+    /// # Errors
+    /// `Invalid` when a later version of the program wrote it; `Corrupt` when it is not a catalog; `Unavailable`.
+    pub async fn open(data_dir: &Path) -> Result<Self> {
+        let path = data_dir.join(FILE_NAME);
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(10));
+        // One connection: SQLite has one writer anyway, and nobody but the start reads much.
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options)
+            .await
+            .map_err(|error| storage_error(&format!("catalog {} cannot be opened", path.display()), error))?;
+        let is_new = !Self::has_table(&pool, "segments").await?;
+        if Self::has_table(&pool, "_sqlx_migrations").await? {
+            Self::refuse_later_schema(&pool, &path).await?;
+        }
+        MIGRATIONS.run(&pool).await.map_err(|error| {
+            Error::invalid(format!("catalog {}: schema cannot be brought up to date", path.display()))
+                .with_source(error)
+        })?;
+        Ok(Self { pool, is_new })
+    }
+
+    async fn has_table(pool: &SqlitePool, name: &'static str) -> Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?")
+            .bind(name)
+            .fetch_optional(pool)
+            .await
+            .map_err(|error| storage_error("catalog cannot be read", error))?;
+        Ok(row.is_some())
+    }
+
+    async fn refuse_later_schema(pool: &SqlitePool, path: &Path) -> Result<()> {
+        let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+            .fetch_one(pool)
+            .await
+            .map_err(|error| storage_error("catalog cannot be read", error))?;
+        let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+        match found {
+            Some(found) if found > known => Err(Error::invalid(format!(
+                "catalog {} has schema version {found}, this program knows up to {known}: use the version that wrote it, or a later one",
+                path.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    async fn begin(&self) -> Result<Transaction<'_, Sqlite>> {
+        self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)
+    }
+}
+
+#[async_trait]
+impl Catalog for SqliteCatalog {
+    async fn load(&self) -> Result<Contents> {
+        let mut transaction = self.begin().await?;
+        let version: i64 =
+            sqlx::query_scalar("SELECT version FROM state").fetch_one(&mut *transaction).await.map_err(unavailable)?;
+        let segments = sqlx::query("SELECT meta FROM segments ORDER BY id")
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+        let checkpoints = sqlx::query("SELECT tenant, table_name, sequence FROM checkpoints")
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+        let keys =
+            sqlx::query("SELECT tenant, batch_key, sequence, stored_unix_nano FROM batch_keys ORDER BY sequence")
+                .fetch_all(&mut *transaction)
+                .await
+                .map_err(unavailable)?;
+        transaction.commit().await.map_err(unavailable)?;
+        Ok(Contents {
+            is_new: self.is_new,
+            version: version.cast_unsigned(),
+            segments: segments.iter().map(segment).collect::<Result<_>>()?,
+            checkpoints: checkpoints.iter().map(checkpoint).collect::<Result<_>>()?,
+            keys: keys.iter().map(stored_key).collect::<Result<_>>()?,
+        })
+    }
+
+    async fn publish(&self, publication: &Publication) -> Result<u64> {
+        let Publication { tenant, table, through_sequence, .. } = publication;
+        let mut transaction = self.begin().await?;
+        let moved = sqlx::query(
+            "INSERT INTO checkpoints (tenant, table_name, sequence) VALUES (?, ?, ?)
+             ON CONFLICT (tenant, table_name) DO UPDATE SET sequence = excluded.sequence
+             WHERE excluded.sequence > checkpoints.sequence",
+        )
+        .bind(tenant.as_str())
+        .bind(table.name())
+        .bind(through_sequence.cast_signed())
+        .execute(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
+        if moved.rows_affected() == 0 {
+            // Done before, and its answer was lost.
+            return version(&mut transaction).await;
+        }
+        add_segments(&mut transaction, &publication.segments).await?;
+        for key in &publication.keys {
+            sqlx::query(
+                "INSERT OR REPLACE INTO batch_keys (tenant, batch_key, sequence, stored_unix_nano) VALUES (?, ?, ?, ?)",
+            )
+            .bind(key.tenant.as_str())
+            .bind(key.key.0.to_be_bytes().to_vec())
+            .bind(key.sequence.cast_signed())
+            .bind(key.stored_unix_nano)
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+        }
+        sqlx::query("DELETE FROM batch_keys WHERE stored_unix_nano < ?")
+            .bind(publication.keys_since_unix_nano)
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+        let version = next_version(&mut transaction).await?;
+        transaction.commit().await.map_err(unavailable)?;
+        Ok(version)
+    }
+
+    async fn replace(&self, removed: &[SegmentId], added: &[SegmentMeta]) -> Result<u64> {
+        let mut transaction = self.begin().await?;
+        for id in removed {
+            let gone = sqlx::query("DELETE FROM segments WHERE id = ?")
+                .bind(id.as_str())
+                .execute(&mut *transaction)
+                .await
+                .map_err(unavailable)?;
+            if gone.rows_affected() == 0 {
+                return Err(Error::not_found(format!("segment {id} is not live")));
+            }
+        }
+        add_segments(&mut transaction, added).await?;
+        let version = next_version(&mut transaction).await?;
+        transaction.commit().await.map_err(unavailable)?;
+        Ok(version)
+    }
+
+    async fn live(&self, ids: &[SegmentId]) -> Result<Vec<SegmentId>> {
+        let mut live = Vec::new();
+        for id in ids {
+            let row = sqlx::query("SELECT 1 FROM segments WHERE id = ?")
+                .bind(id.as_str())
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(unavailable)?;
+            live.extend(row.map(|_| id.clone()));
+        }
+        Ok(live)
+    }
+
+    async fn close(&self) {
+        // Folds SQLite's own WAL into the file.
+        self.pool.close().await;
+    }
+}
+
+async fn add_segments(transaction: &mut Transaction<'_, Sqlite>, segments: &[SegmentMeta]) -> Result<()> {
+    for meta in segments {
+        let json = serde_json::to_string(meta)
+            .map_err(|error| Error::internal(format!("segment {} cannot be described", meta.id)).with_source(error))?;
+        sqlx::query(
+            "INSERT INTO segments (id, tenant, table_name, start_unix_nano, end_unix_nano, row_count, file_bytes, meta)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(meta.id.as_str())
+        .bind(meta.tenant.as_str())
+        .bind(meta.table.name())
+        .bind(meta.time_range.start_unix_nano())
+        .bind(meta.time_range.end_unix_nano())
+        .bind(meta.row_count.cast_signed())
+        .bind(meta.file_bytes.cast_signed())
+        .bind(json)
+        .execute(&mut **transaction)
+        .await
+        .map_err(unavailable)?;
+    }
+    Ok(())
+}
+
+async fn version(transaction: &mut Transaction<'_, Sqlite>) -> Result<u64> {
+    let version: i64 =
+        sqlx::query_scalar("SELECT version FROM state").fetch_one(&mut **transaction).await.map_err(unavailable)?;
+    Ok(version.cast_unsigned())
+}
+
+async fn next_version(transaction: &mut Transaction<'_, Sqlite>) -> Result<u64> {
+    let version: i64 = sqlx::query_scalar("UPDATE state SET version = version + 1 RETURNING version")
+        .fetch_one(&mut **transaction)
+        .await
+        .map_err(unavailable)?;
+    Ok(version.cast_unsigned())
+}
+
+fn segment(row: &SqliteRow) -> Result<SegmentMeta> {
+    let meta: String = row.try_get("meta").map_err(unavailable)?;
+    serde_json::from_str(&meta).map_err(|error| Error::corrupt("catalog: segment is not readable").with_source(error))
+}
+
+fn checkpoint(row: &SqliteRow) -> Result<((Tenant, Table), u64)> {
+    let tenant: String = row.try_get("tenant").map_err(unavailable)?;
+    let table: String = row.try_get("table_name").map_err(unavailable)?;
+    let sequence: i64 = row.try_get("sequence").map_err(unavailable)?;
+    let table = table.parse().map_err(|error: String| Error::corrupt("catalog: checkpoint").with_source(error))?;
+    Ok(((Tenant::new(tenant), table), sequence.cast_unsigned()))
+}
+
+fn stored_key(row: &SqliteRow) -> Result<StoredKey> {
+    let tenant: String = row.try_get("tenant").map_err(unavailable)?;
+    let key: Vec<u8> = row.try_get("batch_key").map_err(unavailable)?;
+    let key = key.try_into().map_err(|_| Error::corrupt("catalog: batch key is not 16 bytes"))?;
+    let sequence: i64 = row.try_get("sequence").map_err(unavailable)?;
+    Ok(StoredKey {
+        tenant: Tenant::new(tenant),
+        key: BatchKey(u128::from_be_bytes(key)),
+        sequence: sequence.cast_unsigned(),
+        stored_unix_nano: row.try_get("stored_unix_nano").map_err(unavailable)?,
+    })
+}
+
+fn unavailable(error: sqlx::Error) -> Error {
+    storage_error("catalog", error)
+}
+
+fn storage_error(message: &str, error: sqlx::Error) -> Error {
+    // SQLITE_CORRUPT and SQLITE_NOTADB: waiting does not help.
+    let code = error.as_database_error().and_then(|error| error.code()).map(Cow::into_owned);
+    let kind = match code.as_deref() {
+        Some("11" | "26") => ErrorKind::Corrupt,
+        _ => ErrorKind::Unavailable,
+    };
+    Error::new(kind, message).with_source(error)
+}

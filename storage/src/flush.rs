@@ -1,0 +1,176 @@
+//! A sealed memtable becomes segments: sort and write, put durably, publish in one catalog transaction, drop WAL files.
+//!
+//! A crash before the transaction leaves files that the next start clears and frames that it replays; a crash after it
+//! leaves frames that replay skips. Ingest goes on meanwhile, into the next memtable.
+
+use std::sync::{Arc, PoisonError};
+
+use crate::{
+    catalog::Publication,
+    error::{Error, Result},
+    model::{Table, Tenant},
+    segment::{BuiltSegment, Segment, SegmentId, SegmentMeta},
+    store::{Place, Sealed, Store},
+};
+
+/// Directory of the segments.
+pub(crate) const SEGMENTS: &str = "segments";
+
+impl Store {
+    /// Seals everything and flushes it.
+    pub(crate) async fn flush_all(&self) -> Result<()> {
+        self.view_mut().seal(|_| true);
+        self.flush_sealed().await
+    }
+
+    /// Seals what is old enough, and flushes all that is sealed.
+    pub(crate) async fn flush_due(&self) -> Result<()> {
+        let (now, max_age) = (self.environment.clock.monotonic(), self.config.storage.flush_age);
+        self.view_mut().seal(|memtable| now.saturating_sub(memtable.since()) >= max_age);
+        self.flush_sealed().await
+    }
+
+    /// Flushes sealed memtables, oldest first, until there are none.
+    async fn flush_sealed(&self) -> Result<()> {
+        let mut keys_through = self.flushing.lock().await;
+        while let Some((place, sealed)) = self.next_sealed() {
+            let started = self.environment.clock.monotonic();
+            let publication = self.prepared(&place, &sealed, *keys_through).await?;
+            let version = self.environment.catalog.publish(&publication).await?;
+            *keys_through = publication.through_sequence.max(*keys_through);
+            self.show(&place, &publication, version);
+            let seconds = (self.environment.clock.monotonic() - started).as_secs_f64();
+            let table = place.1.name();
+            metrics::histogram!("rootline_flush_seconds", "table" => table).record(seconds);
+            metrics::counter!("rootline_flush_rows_total", "table" => table).increment(sealed.rows.row_count() as u64);
+            tracing::debug!(table, rows = sealed.rows.row_count(), segments = publication.segments.len(), "flushed");
+            self.drop_wal(*keys_through).await?;
+        }
+        Ok(())
+    }
+
+    /// The sealed memtable with the oldest rows.
+    fn next_sealed(&self) -> Option<(Place, Arc<Sealed>)> {
+        let view = self.view();
+        let oldest = view.tables.iter().filter_map(|(place, table)| table.sealed.first().map(|sealed| (place, sealed)));
+        oldest
+            .min_by_key(|(_, sealed)| sealed.rows.first_sequence())
+            .map(|(place, sealed)| (place.clone(), Arc::clone(sealed)))
+    }
+
+    /// What to publish for a memtable: segments already written for an earlier try, or written now.
+    async fn prepared(&self, place: &Place, sealed: &Arc<Sealed>, keys_through: u64) -> Result<Publication> {
+        let earlier = sealed.publication.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(publication) = earlier {
+            return Ok(publication);
+        }
+        let publication = Publication {
+            tenant: place.0.clone(),
+            table: place.1,
+            through_sequence: sealed.through_sequence,
+            segments: self.write_segments(place, sealed).await?,
+            keys: self.duplicates.stored_between(keys_through, sealed.through_sequence),
+            keys_since_unix_nano: self.duplicates.since_unix_nano(),
+        };
+        *sealed.publication.lock().unwrap_or_else(PoisonError::into_inner) = Some(publication.clone());
+        Ok(publication)
+    }
+
+    async fn write_segments(&self, place: &Place, sealed: &Arc<Sealed>) -> Result<Vec<SegmentMeta>> {
+        let (builder, settings) = (Arc::clone(&self.environment.builder), self.config.storage.clone());
+        let (table, rows) = (place.1, Arc::clone(sealed));
+        let built = self
+            .environment
+            .threads
+            .blocking(move || {
+                let batches: Vec<_> = rows.rows.batches().iter().map(|batch| (**batch).clone()).collect();
+                builder.build(table, &batches, &settings)
+            })
+            .await?;
+        let built_rows: u64 = built.iter().map(|segment| segment.row_count).sum();
+        if built_rows != sealed.rows.row_count() as u64 {
+            return Err(Error::internal(format!(
+                "segments of {table} hold {built_rows} of {} rows",
+                sealed.rows.row_count()
+            )));
+        }
+        self.put_segments(&place.0, built).await
+    }
+
+    /// Writes segment files; all of them or none.
+    pub(crate) async fn put_segments(&self, tenant: &Tenant, built: Vec<BuiltSegment>) -> Result<Vec<SegmentMeta>> {
+        let named: Vec<_> = built
+            .into_iter()
+            .map(|segment| {
+                let id =
+                    format!("{:016x}{:016x}", self.environment.random.next_u64(), self.environment.random.next_u64());
+                let path = segment_path(tenant, segment.table, segment.bucket_start_unix_nano, &id);
+                (segment.meta(SegmentId::new(id), tenant.clone(), path), segment.bytes)
+            })
+            .collect();
+        let files = Arc::clone(&self.environment.files);
+        self.environment
+            .threads
+            .blocking(move || {
+                let mut written: Vec<SegmentMeta> = Vec::with_capacity(named.len());
+                for (meta, bytes) in named {
+                    if let Err(error) = files.put_durable(&meta.path, &bytes) {
+                        for meta in written {
+                            // What stays is cleared at the next start.
+                            let _ = files.remove(&meta.path);
+                        }
+                        let message = format!("segment {} cannot be written", meta.path);
+                        return Err(Error::unavailable(message).with_source(error));
+                    }
+                    written.push(meta);
+                }
+                Ok(written)
+            })
+            .await
+    }
+
+    /// Readers see the segments instead of the memtable from now on.
+    fn show(&self, place: &Place, publication: &Publication, version: u64) {
+        let added: Vec<_> = publication.segments.iter().map(|meta| self.segment(meta)).collect();
+        let mut view = self.view_mut();
+        let table = view.table(place);
+        let sealed = table.sealed.remove(0);
+        table.segments = table.segments.iter().cloned().chain(added).collect();
+        let count = table.segments.len();
+        view.memtable_bytes -= sealed.rows.bytes();
+        view.catalog_version = view.catalog_version.max(version);
+        metrics::gauge!("rootline_segments", "table" => place.1.name()).set(count as f64);
+        metrics::gauge!("rootline_memtable_bytes").set(view.memtable_bytes as f64);
+    }
+
+    /// A handle on a published segment.
+    pub(crate) fn segment(&self, meta: &SegmentMeta) -> Arc<Segment> {
+        Segment::open(meta.clone(), Arc::clone(&self.environment.objects), Arc::clone(&self.cache))
+    }
+
+    /// Drops the WAL files that no table and no batch key needs any more.
+    pub(crate) async fn drop_wal(&self, keys_through: u64) -> Result<()> {
+        let through = self.view().flushed_sequence().min(keys_through);
+        let wal = Arc::clone(&self.wal);
+        let removed = self
+            .environment
+            .threads
+            .blocking(move || {
+                wal.remove_through(through).map_err(|e| Error::unavailable("WAL file cannot be removed").with_source(e))
+            })
+            .await;
+        match removed {
+            Ok(_) => Ok(()),
+            // The rows are in segments; the file is tried again after the next flush.
+            Err(error) => {
+                tracing::warn!(%error, "a WAL file stays");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Where a segment's file lies: `segments/<tenant>/<table>/<start of the time bucket, Unix seconds>/<id>.parquet`.
+fn segment_path(tenant: &Tenant, table: Table, bucket_start_unix_nano: i64, id: &str) -> String {
+    format!("{SEGMENTS}/{tenant}/{table}/{}/{id}.parquet", bucket_start_unix_nano.div_euclid(1_000_000_000))
+}

@@ -1,0 +1,252 @@
+//! What runs by itself: flushes by age and size, the look at the disk, merges, retention, deletion; and the end of it all.
+
+use std::{
+    sync::{Arc, PoisonError, Weak, atomic::Ordering},
+    time::Duration,
+};
+
+use crate::{
+    compaction::{self, plan::Merge},
+    error::{Error, ErrorKind, Result},
+    retention::{self, Retired},
+    segment::{Segment, SegmentId, SegmentMeta},
+    store::{Place, Store, wall_offset_nano},
+};
+
+/// How often age, disk and deletable files are looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Flushes until the store is gone.
+pub(crate) async fn flush_loop(store: Weak<Store>) {
+    let Some(clock) = store.upgrade().map(|store| store.environment.clock.clone()) else { return };
+    loop {
+        let Some(store) = store.upgrade().filter(|store| !store.is_closed()) else { return };
+        store.look_at_disk().await;
+        if let Err(error) = store.flush_due().await {
+            report("flush", &error);
+            // What failed will fail again at once: leave it a moment.
+            clock.sleep(TICK).await;
+        }
+        store.delete_retired().await;
+        // Waiting must not keep the store alive for longer than a tick.
+        let wanted = store.flush_wanted.notified();
+        tokio::select! {
+            biased;
+            () = wanted => {}
+            () = clock.sleep(TICK) => {}
+        }
+    }
+}
+
+/// Merges and expires segments until the store is gone.
+pub(crate) async fn exchange_loop(store: Weak<Store>) {
+    let Some((clock, settings, retention)) = store.upgrade().map(|store| {
+        (store.environment.clock.clone(), store.config.compaction.clone(), store.config.retention.clone())
+    }) else {
+        return;
+    };
+    let mut next_retention = Duration::ZERO;
+    loop {
+        clock.sleep(settings.interval.min(retention.interval)).await;
+        let Some(store) = store.upgrade().filter(|store| !store.is_closed()) else { return };
+        if clock.monotonic() >= next_retention {
+            next_retention = clock.monotonic() + retention.interval;
+            if let Err(error) = store.expire().await {
+                report("retention", &error);
+            }
+        }
+        if settings.enabled
+            && let Err(error) = store.compact().await
+        {
+            report("compaction", &error);
+        }
+    }
+}
+
+fn report(operation: &'static str, error: &Error) {
+    metrics::counter!("rootline_storage_errors_total", "operation" => operation).increment(1);
+    tracing::error!(%error, operation, "storage: will be tried again");
+}
+
+impl Store {
+    /// Notes how much disk is left, and whether that is too little to take more.
+    pub(crate) async fn look_at_disk(&self) {
+        let files = Arc::clone(&self.environment.files);
+        let free = self.environment.threads.blocking(move || Ok(files.free_bytes())).await;
+        let Ok(Ok(free)) = free else { return };
+        self.disk_free_bytes.store(free, Ordering::Relaxed);
+        let is_full = free < self.config.storage.min_free_disk.as_u64();
+        if self.is_disk_full.swap(is_full, Ordering::Relaxed) != is_full {
+            tracing::warn!(free_bytes = free, is_full, "the disk is nearly full, or is not any more");
+        }
+    }
+
+    /// Merges until the plan is empty or something fails.
+    pub(crate) async fn compact(&self) -> Result<()> {
+        let _one = self.exchanging.lock().await;
+        for (place, merge) in self.planned_merges() {
+            if self.is_closed() {
+                return Ok(());
+            }
+            self.merge(&place, &merge).await?;
+        }
+        Ok(())
+    }
+
+    fn planned_merges(&self) -> Vec<(Place, Merge)> {
+        let live: Vec<(Place, Vec<SegmentMeta>)> = {
+            let view = self.view();
+            let metas = |segments: &[Arc<Segment>]| segments.iter().map(|segment| segment.meta().clone()).collect();
+            view.tables.iter().map(|(place, table)| (place.clone(), metas(&table.segments))).collect()
+        };
+        let plan = |(place, metas): (Place, Vec<SegmentMeta>)| {
+            let merges = compaction::plan::merges(&metas, &self.config.compaction);
+            merges.into_iter().map(move |merge| (place.clone(), merge))
+        };
+        live.into_iter().flat_map(plan).collect()
+    }
+
+    async fn merge(&self, place: &Place, merge: &Merge) -> Result<()> {
+        let inputs: Vec<_> = {
+            let view = self.view();
+            let Some(table) = view.tables.get(place) else { return Ok(()) };
+            let is_input = |segment: &&Arc<Segment>| merge.inputs.contains(&segment.meta().id);
+            table.segments.iter().filter(is_input).cloned().collect()
+        };
+        if inputs.len() != merge.inputs.len() {
+            // Retention was faster; the next plan knows.
+            return Ok(());
+        }
+        let started = self.environment.clock.monotonic();
+        let rows: u64 = inputs.iter().map(|segment| segment.meta().row_count).sum();
+        let memory = self.config.compaction.memory.as_usize();
+        let merged = compaction::merge::merge(&inputs, &self.config.storage, memory).await?;
+        if merged.row_count != rows {
+            return Err(Error::internal(format!("a merge of {rows} rows of {} made {}", place.1, merged.row_count)));
+        }
+        let added = self.put_segments(&place.0, vec![merged]).await?;
+        self.exchange(place, &merge.inputs, added).await?;
+        let seconds = (self.environment.clock.monotonic() - started).as_secs_f64();
+        metrics::histogram!("rootline_compaction_seconds", "table" => place.1.name()).record(seconds);
+        metrics::counter!("rootline_compaction_rows_total", "table" => place.1.name()).increment(rows);
+        Ok(())
+    }
+
+    /// Drops segments that have outlived their table's age.
+    pub(crate) async fn expire(&self) -> Result<()> {
+        let _one = self.exchanging.lock().await;
+        if !retention::is_clock_trusted(self.wall_offset_nano, wall_offset_nano(&self.environment)) {
+            tracing::warn!("the wall clock was set while running: nothing expires until the next start");
+            return Ok(());
+        }
+        let now = self.environment.clock.now_unix_nano();
+        let expired: Vec<(Place, Vec<SegmentId>)> = {
+            let view = self.view();
+            let expired = |segments: &[Arc<Segment>]| {
+                retention::expired_segments(segments.iter().map(|s| s.meta()), &self.config.retention, now)
+            };
+            view.tables.iter().map(|(place, table)| (place.clone(), expired(&table.segments))).collect()
+        };
+        for (place, expired) in expired {
+            if !expired.is_empty() {
+                metrics::counter!("rootline_expired_segments_total", "table" => place.1.name())
+                    .increment(expired.len() as u64);
+                self.exchange(&place, &expired, Vec::new()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts segments in the place of others, first in the catalog, then before the eyes of readers.
+    async fn exchange(&self, place: &Place, removed: &[SegmentId], added: Vec<SegmentMeta>) -> Result<()> {
+        let version = match self.environment.catalog.replace(removed, &added).await {
+            Ok(version) => version,
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                // It may have happened all the same. The catalog decides, and nobody else changes these segments.
+                if !self.environment.catalog.live(removed).await?.is_empty() {
+                    self.remove_files(added.into_iter().map(|meta| meta.path).collect()).await;
+                    return Err(error);
+                }
+                self.view().catalog_version + 1
+            }
+            Err(error) => {
+                self.remove_files(added.into_iter().map(|meta| meta.path).collect()).await;
+                return Err(error);
+            }
+        };
+        let since = self.environment.clock.monotonic();
+        let added: Vec<_> = added.iter().map(|meta| self.segment(meta)).collect();
+        let mut view = self.view_mut();
+        let table = view.table(place);
+        let (gone, stays): (Vec<_>, Vec<_>) =
+            table.segments.iter().cloned().partition(|segment| removed.contains(&segment.meta().id));
+        table.segments = stays.into_iter().chain(added).collect();
+        let count = table.segments.len();
+        view.catalog_version = view.catalog_version.max(version);
+        drop(view);
+        metrics::gauge!("rootline_segments", "table" => place.1.name()).set(count as f64);
+        self.retired().extend(gone.into_iter().map(|segment| Retired { segment, since }));
+        Ok(())
+    }
+
+    /// Deletes files of segments that were replaced or expired, once nobody reads them and the grace time is over.
+    pub(crate) async fn delete_retired(&self) {
+        let (now, grace) = (self.environment.clock.monotonic(), self.config.compaction.grace);
+        let paths: Vec<_> = {
+            let mut retired = self.retired();
+            let (free, kept) = retired.drain(..).partition::<Vec<_>, _>(|retired| retired.may_be_deleted(now, grace));
+            *retired = kept;
+            free.into_iter().map(|retired| retired.segment.meta().path.clone()).collect()
+        };
+        self.remove_files(paths).await;
+    }
+
+    async fn remove_files(&self, paths: Vec<String>) {
+        if paths.is_empty() {
+            return;
+        }
+        let files = Arc::clone(&self.environment.files);
+        let removed = self.environment.threads.blocking(move || {
+            for path in paths {
+                if let Err(error) = files.remove(&path) {
+                    tracing::warn!(%error, path, "a replaced segment stays until the next start");
+                }
+            }
+            Ok(())
+        });
+        // It reports its own failures.
+        let _ = removed.await;
+    }
+
+    /// See [`crate::Storage::shutdown`].
+    pub(crate) async fn shutdown(self: &Arc<Self>, deadline: Duration) -> Result<()> {
+        self.close();
+        self.wal.close();
+        let flushed = self.environment.clock.clone().timeout(deadline, self.drain_and_flush()).await;
+        let flushed = flushed.unwrap_or_else(|_| Err(Error::unavailable("the deadline of the shutdown has passed")));
+        self.environment.catalog.close().await;
+        flushed
+    }
+
+    async fn drain_and_flush(self: &Arc<Self>) -> Result<()> {
+        let store = Arc::clone(self);
+        self.environment
+            .threads
+            .blocking(move || {
+                let thread = store.log_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+                match thread {
+                    Some(thread) => thread.join().map_err(|_| Error::internal("the WAL thread panicked")),
+                    None => {
+                        while store.wal.commit_next(&*store) {}
+                        Ok(())
+                    }
+                }
+            })
+            .await?;
+        self.flush_all().await?;
+        // Everything is in segments: an empty log needs no files.
+        let keys_through = self.flushing.lock().await;
+        self.wal.finish_file(self.committed_sequence() + 1);
+        self.drop_wal(*keys_through).await
+    }
+}

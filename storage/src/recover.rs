@@ -1,0 +1,224 @@
+//! The start: catalog, leftovers, replay of the WAL. Afterwards every acknowledged row is in a segment or a memtable.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::{
+    catalog::{Contents, StoredKey},
+    environment::Environment,
+    error::{Error, ErrorKind, Result},
+    files::FileSystem,
+    flush::SEGMENTS,
+    status::Recovery,
+    store::Store,
+    wal::{
+        Wal,
+        file_name::{DIRECTORY, FILE_HEADER_BYTES, FileName},
+        log::{Finished, Log},
+        replay::{self, Found, Order},
+    },
+};
+
+/// A file of the log and from where on its frames are void.
+struct Listed {
+    name: FileName,
+    path: String,
+    bytes: u64,
+    void_from: Option<u64>,
+}
+
+impl Store {
+    pub(crate) async fn recover(config: &config::Config, environment: Environment) -> Result<Arc<Self>> {
+        let contents = environment.catalog.load().await?;
+        let (files, listing) = (Arc::clone(&environment.files), contents.clone());
+        let (recovery, log_files) =
+            environment.threads.blocking(move || Ok((clear_leftovers(&*files, &listing)?, list_log(&*files)?))).await?;
+
+        let keys_through = contents.keys.iter().map(|key| key.sequence).max().unwrap_or(0);
+        let flushed = contents.checkpoints.values().copied().max().unwrap_or(0).max(keys_through);
+        let mut store = Self::new(config, environment, keys_through);
+        store.recovery = recovery;
+        store.load(&contents);
+        let finished = store.replay(&contents, log_files).await?;
+
+        let mut view = store.view_mut();
+        view.committed_sequence = view.committed_sequence.max(flushed);
+        let next_sequence = view.committed_sequence + 1;
+        drop(view);
+        let (environment, settings) = (&store.environment, &config.storage);
+        let log = Log::new(
+            Arc::clone(&environment.files),
+            environment.random.clone(),
+            settings.wal_file_size.as_u64(),
+            finished,
+        );
+        store.wal = Wal::new(log, environment.clock.clone(), next_sequence, settings.group_commit_size.as_usize());
+        store.look_at_disk().await;
+        let Recovery { frames, rows, torn_bytes, damaged_bytes, missing_frames, .. } = store.recovery;
+        tracing::info!(frames, rows, torn_bytes, next_sequence, "the WAL is replayed");
+        if damaged_bytes > 0 || missing_frames > 0 {
+            tracing::error!(damaged_bytes, missing_frames, "the WAL is damaged; what is whole was recovered");
+            metrics::counter!("rootline_wal_damaged_bytes_total").increment(damaged_bytes);
+            metrics::counter!("rootline_wal_missing_frames_total").increment(missing_frames);
+        }
+        Ok(Arc::new(store))
+    }
+
+    /// Takes over what the catalog knows.
+    fn load(&self, contents: &Contents) {
+        for key in &contents.keys {
+            self.duplicates.remember(key);
+        }
+        let mut view = self.view_mut();
+        view.catalog_version = contents.version;
+        for meta in &contents.segments {
+            let table = view.table(&(meta.tenant.clone(), meta.table));
+            table.segments = table.segments.iter().cloned().chain([self.segment(meta)]).collect();
+        }
+    }
+
+    /// Puts the rows that are in no segment into memtables, flushing when they are too many.
+    async fn replay(&mut self, contents: &Contents, listed: Vec<Listed>) -> Result<Vec<Finished>> {
+        let mut order = Order::default();
+        let mut finished = Vec::with_capacity(listed.len());
+        let last_path = listed.last().map(|file| file.path.clone());
+        for file in listed {
+            let (files, path) = (Arc::clone(&self.environment.files), file.path.clone());
+            let bytes = self
+                .environment
+                .threads
+                .blocking(move || files.read(&path).map_err(|error| unreadable(&path, error)))
+                .await?;
+            let is_last = last_path.as_ref() == Some(&file.path);
+            finished.push(self.replay_file(contents, file, &bytes, is_last, &mut order).await?);
+        }
+        if let Some(last) = order.last() {
+            self.view_mut().committed_sequence = last;
+            // A file without a younger one ends where the log ends.
+            for file in &mut finished {
+                file.last_sequence = file.last_sequence.min(last);
+            }
+        }
+        self.recovery.missing_frames = order.missing().iter().map(|run| run.end() - run.start() + 1).sum();
+        Ok(finished)
+    }
+
+    async fn replay_file(
+        &mut self,
+        contents: &Contents,
+        file: Listed,
+        bytes: &Bytes,
+        is_last: bool,
+        order: &mut Order,
+    ) -> Result<Finished> {
+        let scan = replay::scan(bytes, file.name.nonce);
+        self.recovery.damaged_bytes += scan.damaged_bytes as u64;
+        for found in &scan.frames {
+            if order.admit(found.header.sequence, file.void_from) {
+                self.replay_frame(contents, found)?;
+                self.recovery.frames += 1;
+            }
+            let half = usize::try_from(self.config.memtable_bytes() / 2).unwrap_or(usize::MAX);
+            if self.view().memtable_bytes > half {
+                self.flush_all().await?;
+            }
+        }
+        let mut bytes = file.bytes;
+        if is_last {
+            // What is visible from now on must be durable, and what is torn must not look like damage next time.
+            self.recovery.torn_bytes += bytes - scan.valid_bytes as u64;
+            bytes = scan.valid_bytes as u64;
+            let (files, path) = (Arc::clone(&self.environment.files), file.path.clone());
+            self.environment
+                .threads
+                .blocking(move || files.truncate(&path, bytes).map_err(|error| unreadable(&path, error)))
+                .await?;
+        }
+        let last_sequence = file.void_from.map_or(u64::MAX, |first| first.saturating_sub(1));
+        Ok(Finished { name: file.name, path: file.path, bytes, last_sequence })
+    }
+
+    fn replay_frame(&mut self, contents: &Contents, found: &Found<'_>) -> Result<()> {
+        let sequence = found.header.sequence;
+        let batch = match found.header.decode(found.body) {
+            Ok(batch) => batch,
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::error!(%error, "a WAL frame cannot be read");
+                self.recovery.damaged_bytes += found.body.len() as u64;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let is_first = batch.key.is_none_or(|key| {
+            self.duplicates.remember(&StoredKey {
+                tenant: batch.tenant.clone(),
+                key,
+                sequence,
+                stored_unix_nano: found.header.appended_unix_nano,
+            })
+        });
+        let now = self.environment.clock.monotonic();
+        let mut rows = 0;
+        let mut view = self.view_mut();
+        view.committed_sequence = view.committed_sequence.max(sequence);
+        if is_first {
+            for table in batch.tables {
+                let place = (batch.tenant.clone(), table.table);
+                if contents.checkpoints.get(&place).is_none_or(|checkpoint| *checkpoint < sequence) {
+                    rows += table.rows.num_rows() as u64;
+                    view.insert(&place, table.rows, (sequence, sequence), now)?;
+                }
+            }
+        }
+        drop(view);
+        self.recovery.rows += rows;
+        Ok(())
+    }
+}
+
+/// Removes files of segments that are not live: what a crash left between writing and publishing, or between replacing
+/// and deleting. Refuses when there are segments and the catalog was not there.
+fn clear_leftovers(files: &dyn FileSystem, contents: &Contents) -> Result<Recovery> {
+    let listed = files.list(SEGMENTS).map_err(|error| unreadable(SEGMENTS, error))?;
+    if contents.is_new && !listed.is_empty() {
+        return Err(Error::invalid(format!(
+            "there are {} files below {SEGMENTS} and no catalog: restore catalog.db, or move them away",
+            listed.len()
+        )));
+    }
+    let live: BTreeSet<_> = contents.segments.iter().map(|meta| meta.path.as_str()).collect();
+    let mut recovery = Recovery::default();
+    for (path, _) in listed.iter().filter(|(path, _)| !live.contains(path.as_str())) {
+        files.remove(path).map_err(|error| unreadable(path, error))?;
+        recovery.leftover_files += 1;
+    }
+    let present: BTreeSet<_> = listed.iter().map(|(path, _)| path.as_str()).collect();
+    for path in live.difference(&present) {
+        tracing::error!(path, "the file of a live segment is missing");
+        recovery.missing_segments += 1;
+    }
+    Ok(recovery)
+}
+
+/// The files of the log in their order. What a file says of itself counts more than its name.
+fn list_log(files: &dyn FileSystem) -> Result<Vec<Listed>> {
+    let mut listed = Vec::new();
+    for (path, bytes) in files.list(DIRECTORY).map_err(|error| unreadable(DIRECTORY, error))? {
+        let start = files.read_start(&path, FILE_HEADER_BYTES).map_err(|error| unreadable(&path, error))?;
+        match FileName::from_header(&start).or_else(|| FileName::parse(&path)) {
+            Some(name) => listed.push(Listed { name, path, bytes, void_from: None }),
+            None => tracing::warn!(path, "not a file of the WAL; left alone"),
+        }
+    }
+    listed.sort_by_key(|file| file.name);
+    let names: Vec<_> = listed.iter().map(|file| file.name).collect();
+    for (file, void_from) in listed.iter_mut().zip(replay::void_from(&names)) {
+        file.void_from = void_from;
+    }
+    Ok(listed)
+}
+
+fn unreadable(path: &str, error: std::io::Error) -> Error {
+    Error::unavailable(format!("{path} cannot be read")).with_source(error)
+}

@@ -1,0 +1,130 @@
+//! What is in the log after a restart: every undamaged frame, where the torn tail begins, and what is missing.
+
+use std::ops::RangeInclusive;
+
+use super::{
+    file_name::{FILE_HEADER_BYTES, FileName},
+    frame::{self, Damage, Header},
+};
+
+/// A whole frame found in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found<'a> {
+    /// Its header.
+    pub header: Header,
+    /// Its checked body.
+    pub body: &'a [u8],
+}
+
+/// What one file holds.
+#[derive(Debug, Default)]
+pub struct Scan<'a> {
+    /// Whole frames, in the order of the file.
+    pub frames: Vec<Found<'a>>,
+    /// End of the last whole frame: what follows was never finished, or is damaged.
+    pub valid_bytes: usize,
+    /// Bytes before that end which belong to no frame.
+    pub damaged_bytes: usize,
+}
+
+/// Finds every whole frame of a file. Damage costs the frames it touches and no other: the scan goes on at the next
+/// magic whose header is right.
+pub fn scan(bytes: &[u8], nonce: u64) -> Scan<'_> {
+    let mut scan = Scan::default();
+    let mut at = 0;
+    if FileName::from_header(bytes).is_some() {
+        at = FILE_HEADER_BYTES;
+        scan.valid_bytes = at;
+    }
+    while at < bytes.len() {
+        match frame::read(&bytes[at..], nonce) {
+            Ok((header, body)) => {
+                scan.damaged_bytes += at - scan.valid_bytes;
+                at += frame::HEADER_BYTES + header.body_bytes;
+                scan.valid_bytes = at;
+                scan.frames.push(Found { header, body });
+            }
+            // A right header is not believed about its length when the body is wrong: a frame may begin inside.
+            Err(Damage::Header | Damage::Body) => match next_magic(bytes, at + 1) {
+                Some(next) => at = next,
+                None => break,
+            },
+        }
+    }
+    scan
+}
+
+fn next_magic(bytes: &[u8], from: usize) -> Option<usize> {
+    let [first, ..] = frame::MAGIC;
+    let mut at = from;
+    while at + frame::HEADER_BYTES <= bytes.len() {
+        at += bytes[at..].iter().position(|byte| *byte == first)?;
+        if bytes[at..].starts_with(&frame::MAGIC) {
+            return Some(at);
+        }
+        at += 1;
+    }
+    None
+}
+
+/// Follows the sequences through the files and finds what must not be read and what is not there.
+#[derive(Debug, Default)]
+pub struct Order {
+    /// Sequences already taken, as runs that do not touch.
+    seen: Vec<RangeInclusive<u64>>,
+}
+
+impl Order {
+    /// Whether the frame counts: not void because of a younger file's name, and not seen before.
+    pub fn admit(&mut self, sequence: u64, void_from: Option<u64>) -> bool {
+        if void_from.is_some_and(|first| sequence >= first) {
+            return false;
+        }
+        // Nearly always the next of the last run.
+        if let Some(last) = self.seen.last_mut()
+            && *last.end() + 1 == sequence
+        {
+            *last = *last.start()..=sequence;
+            return true;
+        }
+        if self.seen.iter().any(|run| run.contains(&sequence)) {
+            return false;
+        }
+        self.seen.push(sequence..=sequence);
+        true
+    }
+
+    /// The last sequence that was found.
+    pub fn last(&self) -> Option<u64> {
+        self.seen.iter().map(|run| *run.end()).max()
+    }
+
+    /// Sequences between the first and the last that no file holds.
+    pub fn missing(mut self) -> Vec<RangeInclusive<u64>> {
+        self.seen.sort_by_key(|run| *run.start());
+        self.seen
+            .windows(2)
+            .filter(|pair| *pair[0].end() + 1 < *pair[1].start())
+            .map(|pair| *pair[0].end() + 1..=*pair[1].start() - 1)
+            .collect()
+    }
+}
+
+/// For each file, in order, the sequence from which its frames are void: the least first sequence of the files after it.
+pub fn void_from(names: &[FileName]) -> Vec<Option<u64>> {
+    let mut least = None;
+    let mut void: Vec<_> = names
+        .iter()
+        .rev()
+        .map(|name| {
+            let here = least;
+            least = Some(least.map_or(name.first_sequence, |least: u64| least.min(name.first_sequence)));
+            here
+        })
+        .collect();
+    void.reverse();
+    void
+}
+
+#[cfg(test)]
+mod tests;
