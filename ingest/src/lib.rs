@@ -23,6 +23,7 @@ use bytes::Bytes;
 use config::{Age, Config};
 use futures::future::BoxFuture;
 use storage::{
+    Storage,
     clock::Clock,
     model::{Batch, BatchKey, Durable},
 };
@@ -96,7 +97,6 @@ pub(crate) trait Append: Send + Sync {
     fn append(&self, batch: Batch) -> BoxFuture<'_, storage::error::Result<Durable>>;
 }
 
-#[cfg(any())]
 impl Append for Storage {
     fn append(&self, batch: Batch) -> BoxFuture<'_, storage::error::Result<Durable>> {
         Box::pin(Self::append(self, batch))
@@ -128,7 +128,6 @@ impl fmt::Debug for Ingest {
 
 impl Ingest {
     /// Receivers that append to `storage`. Nothing is bound: the caller serves [`Ingest::grpc`] and [`Ingest::http`].
-    #[cfg(any())]
     pub fn new(storage: Storage, config: &Config) -> Self {
         let clock = storage.clock().clone();
         Self::with_append(Box::new(storage), clock, config)
