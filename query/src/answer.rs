@@ -43,7 +43,6 @@ impl Answer {
 pub struct Rows(BoxStream<'static, Result<RecordBatch>>);
 
 impl Rows {
-    #[expect(dead_code, reason = "used once plans run")]
     pub(crate) fn new(stream: impl Stream<Item = Result<RecordBatch>> + Send + 'static) -> Self {
         Self(stream.boxed())
     }
@@ -89,7 +88,6 @@ pub struct Stats {
 pub struct StatsHandle(Arc<dyn Fn() -> Stats + Send + Sync>);
 
 impl StatsHandle {
-    #[expect(dead_code, reason = "used once plans run")]
     pub(crate) fn new(read: impl Fn() -> Stats + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
     }

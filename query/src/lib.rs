@@ -6,11 +6,19 @@
 //! Everything that costs CPU runs on a runtime of its own, so that a heavy question never delays ingest or other
 //! questions' sockets.
 
+mod accounting;
 mod answer;
 mod columns;
 mod engine;
 pub mod error;
+pub mod functions;
+mod guard;
+mod output;
 pub mod search;
+mod session;
+mod sql;
+mod table;
+pub mod text;
 pub mod trace;
 
 use std::{sync::Arc, time::Duration};
@@ -49,6 +57,14 @@ pub struct SqlRequest {
 pub struct Query(Arc<engine::Engine>);
 
 impl Query {
+    /// Answers from a store.
+    ///
+    /// # Errors
+    /// `Internal` when the runtime or the spill directory cannot be made.
+    pub fn new(storage: storage::Storage, config: &config::Config) -> Result<Self> {
+        Self::over(Arc::new(storage), config)
+    }
+
     /// Answers from the tables of `source`.
     ///
     /// # Errors
