@@ -3,9 +3,11 @@
 //! Arguments -> `Config` -> rooms -> wait -> the same in reverse; see `server`. Everything else is a thin client of a
 //! running server's HTTP API; see `cli`.
 
+mod access;
 mod cli;
 mod demo;
 mod listen;
+mod process;
 mod self_telemetry;
 mod server;
 

@@ -1,22 +1,30 @@
 //! In which order the server starts, and stops in reverse.
 
-use std::{fs, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use axum::{Router, routing::get};
+use axum::middleware::from_fn_with_state;
 use config::Config;
-use storage::clock::Clock;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use ingest::Ingest;
+use query::Query;
+use storage::{Environment, Storage, clock::Clock, random::Random};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+};
 
 use crate::{
+    access,
     cli::ServeOptions,
+    demo,
     listen::{Bound, Listeners},
-    self_telemetry::SelfTelemetry,
+    process::Process,
+    self_telemetry::{SelfTelemetry, record_requests},
 };
 
 /// From the signal to the exit, all in all; service managers wait longer before they kill.
-const STOP_LIMIT: Duration = Duration::from_secs(10);
-/// What requests get of it to finish; storage gets the rest.
+const STOP_LIMIT: Duration = Duration::from_millis(9_500);
+/// What requests get of it to finish, and own telemetry to be stored; storage gets the rest.
 const DRAIN_LIMIT: Duration = Duration::from_secs(3);
 const REPORT_LIMIT: Duration = Duration::from_secs(1);
 
@@ -24,30 +32,104 @@ const REPORT_LIMIT: Duration = Duration::from_secs(1);
 pub(crate) fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let config = options.load()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("rootline").build()?;
-    runtime.block_on(serve(&config, options.demo))
+    let result = runtime.block_on(serve(&config, options.demo));
+    // Everything that must finish has finished; a thread that still computes an answer nobody waits for does not hold us up.
+    runtime.shutdown_background();
+    result
 }
 
 async fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
     let clock = Clock::system();
+    let started_at_unix_nano = clock.now_unix_nano();
     let telemetry = SelfTelemetry::start(&config.telemetry, &clock)?;
     let mut stop = Stop::new()?;
-    let data_dir = &config.storage.data_dir;
-    fs::create_dir_all(data_dir).with_context(|| format!("cannot create {} (storage.data_dir)", data_dir.display()))?;
 
+    let data_dir = &config.storage.data_dir;
+    let environment = Environment::system(data_dir)
+        .await
+        .with_context(|| format!("cannot use {} (storage.data_dir)", data_dir.display()))?;
+    // The directory is ours from here on: what a server before us said about itself is out of date.
+    Bound::remove(data_dir)?;
     let listeners = Listeners::bind(config, &clock).await?;
-    listeners.http.open(Router::new().route("/healthz", get(async || "ok\n")));
+    tracing::info!(data_dir = %data_dir.display(), version = env!("CARGO_PKG_VERSION"), "starting");
+    let storage = tokio::select! {
+        opened = Storage::open(config, environment) => opened.context("cannot open the store")?,
+        () = stop.asked() => return Ok(()),
+    };
+
+    let ingest = Ingest::new(storage.clone(), config);
+    let query = Query::new(storage.clone(), config).context("cannot start the query engine")?;
+    let process = Process {
+        started_at_unix_nano,
+        clock: clock.clone(),
+        random: Random::system(),
+        bound: listeners.bound.clone(),
+        ingest: ingest.clone(),
+        metrics: telemetry.metrics.clone(),
+        budget_bytes: config.memory.budget_bytes(),
+    };
+    let state = ui::State::new(query, config.clone(), Arc::new(process))?;
+    let authorizer = state.authorizer().clone();
+    let mut api = ui::router(state);
+    if let Some(tracer) = telemetry.tracer() {
+        api = api.layer(from_fn_with_state(tracer, record_requests));
+    }
+    telemetry.connect(ingest.grpc());
+    listeners.otlp_grpc.open(access::guard_grpc(ingest.grpc().into_axum_router(), authorizer.clone()));
+    listeners.otlp_http.open(access::guard_http(ingest.http(), authorizer, config));
+    listeners.http.open(api);
     listeners.bound.write(data_dir)?;
-    let _ = demo;
-    tracing::info!(http = ?listeners.bound.http, "ready");
+    announce(&listeners.bound);
+    let demo = demo.then(|| start_demo(config, &listeners.bound)).transpose()?;
 
     stop.asked().await;
-    let started = clock.monotonic();
     tracing::info!("stopping");
+    let asked = clock.monotonic();
+    if let Some(demo) = demo {
+        demo.abort();
+    }
     Bound::remove(data_dir)?;
-    listeners.drain(DRAIN_LIMIT).await;
-    telemetry.stop(REPORT_LIMIT).await;
-    let _left = STOP_LIMIT.saturating_sub(clock.monotonic() - started);
+    let stopped = async {
+        listeners.drain(DRAIN_LIMIT).await;
+        telemetry.stop(REPORT_LIMIT).await;
+        storage.shutdown(STOP_LIMIT.saturating_sub(clock.monotonic().saturating_sub(asked))).await
+    };
+    tokio::select! {
+        result = stopped => {
+            if let Err(error) = result {
+                tracing::warn!(%error, "not everything was flushed; the next start replays it");
+            }
+        }
+        () = stop.asked() => tracing::warn!("asked twice: stopped at once; the next start replays what was not flushed"),
+    }
     Ok(())
+}
+
+fn announce(bound: &Bound) {
+    let shown = |address: Option<SocketAddr>| address.map_or_else(|| "off".to_owned(), |address| address.to_string());
+    tracing::info!(
+        ui = bound.http.map(|address| format!("{}://{address}", bound.scheme)),
+        otlp_grpc = shown(bound.otlp_grpc),
+        otlp_http = shown(bound.otlp_http),
+        "ready"
+    );
+}
+
+/// The shop talks to our own OTLP/gRPC listener, as any other client would.
+fn start_demo(config: &Config, bound: &Bound) -> anyhow::Result<JoinHandle<()>> {
+    let address = bound.otlp_grpc.context("--demo sends over OTLP/gRPC, which is off (listen.otlp_grpc)")?;
+    let certificate = &config.listen.tls_certificate_file;
+    let options = demo::Options {
+        target: format!("{}://{address}", bound.scheme),
+        token: config::client_token(),
+        tls_ca_file: (!certificate.as_os_str().is_empty()).then(|| certificate.clone()),
+        ..demo::Options::default()
+    };
+    Ok(tokio::spawn(async move {
+        if let Err(error) = demo::run(options).await {
+            tracing::error!(error = format!("{error:#}"), "the demo ended");
+        }
+    }))
 }
 
 /// The wish to stop: SIGTERM from a service manager, SIGINT from a terminal.

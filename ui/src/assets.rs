@@ -12,7 +12,7 @@ use crate::{State, error::Problem};
 
 /// Files of `ui/dist`. Debug builds read them from the source tree, release builds carry them.
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/dist"]
+#[folder = "dist"]
 #[allow_missing = true]
 struct Dist;
 

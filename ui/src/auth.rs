@@ -228,6 +228,9 @@ fn is_origin_of(origin: &HeaderValue, host: &str) -> bool {
 
 /// Routes that only those with `access` reach. Handlers find the [`Identity`] in the request's extensions.
 pub(crate) fn guarded(routes: Router<State>, state: &State, access: Access) -> Router<State> {
+    if !routes.has_routes() {
+        return routes;
+    }
     routes.route_layer(axum::middleware::from_fn_with_state(
         state.clone(),
         move |Extracted(state): Extracted<State>, mut request: Request, next: Next| async move {
