@@ -18,6 +18,7 @@ mod flush;
 mod maintenance;
 mod memtable;
 pub mod model;
+pub mod pattern;
 pub mod random;
 mod recover;
 mod retention;

@@ -4,6 +4,7 @@
 //! gives frequent attribute keys a column of their own (`layout`) and moves the labels of series to its series table.
 //! The SQL schema (`query`) differs in two ways only: ids are hex text, and attribute maps are looked up by key.
 
+pub mod layout;
 mod logs;
 mod metrics;
 mod spans;

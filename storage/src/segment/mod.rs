@@ -7,10 +7,15 @@
 mod bloom;
 mod cache;
 mod checksum;
+mod gather;
 mod meta;
+mod order;
+mod properties;
 mod read;
 mod series;
+mod shred;
 pub mod text;
+mod trace;
 mod write;
 
 pub use self::{
@@ -21,3 +26,6 @@ pub use self::{
     text::{Candidates, TextIndex, TextQuery},
     write::{BuiltSegment, build},
 };
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,20 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arrow::{
-    array::{AsArray, RecordBatch},
-    datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type},
+    array::{ArrayRef, AsArray, DictionaryArray, RecordBatch, TimestampNanosecondArray, UInt64Array},
+    compute::{concat_batches, interleave},
+    datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, UInt64Type},
+};
+use bytes::Bytes;
+use parquet::{
+    arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
+    basic::{Compression, ZstdLevel},
+    file::properties::{EnabledStatistics, WriterProperties},
+};
+
+use super::{
+    gather::pick_labels,
+    order::{Position, Run, column},
 };
 
 use crate::{
@@ -53,6 +65,61 @@ impl SeriesTable {
             .ok_or_else(|| Error::invalid("a series table without series_id"))?;
         let by_id = ids.values().iter().enumerate().map(|(row, id)| (*id, row)).collect();
         Ok(Self { by_id, rows })
+    }
+
+    /// The series of sorted rows. `batches` have at least `series_id` and the series' columns; each run's place is its
+    /// row there.
+    pub(super) fn gather(table: Table, batches: &[RecordBatch], runs: &[Run], places: &[Position]) -> Result<Self> {
+        let schema = Self::schema(table);
+        let columns = schema
+            .fields()
+            .iter()
+            .map(|field| {
+                let number =
+                    |value: fn(&Run) -> usize| UInt64Array::from_iter_values(runs.iter().map(|run| value(run) as u64));
+                let time = |value: fn(&Run) -> i64| {
+                    TimestampNanosecondArray::from_iter_values(runs.iter().map(value)).with_timezone("UTC")
+                };
+                Ok(match field.name().as_str() {
+                    "first_row" => Arc::new(number(|run| run.rows.start)) as ArrayRef,
+                    "row_count" => Arc::new(number(|run| run.rows.len())),
+                    "min_timestamp" => Arc::new(time(|run| run.times.0)),
+                    "max_timestamp" => Arc::new(time(|run| run.times.1)),
+                    name => {
+                        let arrays = batches.iter().map(|batch| column(batch, name)).collect::<Result<Vec<_>>>()?;
+                        let labels: Option<Vec<&DictionaryArray<Int32Type>>> =
+                            arrays.iter().map(|array| array.as_any().downcast_ref()).collect();
+                        match labels {
+                            Some(labels) => pick_labels(&labels, places, field.data_type())?,
+                            None => interleave(&arrays, places)?,
+                        }
+                    }
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Self::new(RecordBatch::try_new(schema, columns)?)
+    }
+
+    /// The blob: a Parquet file of its own.
+    pub(super) fn encode(&self, zstd_level: i32) -> Result<Vec<u8>> {
+        let level = ZstdLevel::try_new(zstd_level)?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .set_statistics_enabled(EnabledStatistics::None)
+            .set_created_by(concat!("rootline ", env!("CARGO_PKG_VERSION")).to_owned())
+            .build();
+        let mut writer = ArrowWriter::try_new(Vec::new(), self.rows.schema(), Some(properties))?;
+        writer.write(&self.rows)?;
+        Ok(writer.into_inner()?)
+    }
+
+    /// Reads the blob, whose checksum has been verified.
+    pub(super) fn decode(table: Table, blob: Bytes) -> Result<Self> {
+        let batches = ParquetRecordBatchReaderBuilder::try_new(blob)?.build()?;
+        let batches = batches.collect::<Result<Vec<_>, _>>()?;
+        let schema = Self::schema(table);
+        let rows = concat_batches(batches.first().map_or(&schema, |batch| batch.schema_ref()), &batches)?;
+        Self::new(RecordBatch::try_new(schema, rows.columns().to_vec())?)
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -1,17 +1,39 @@
 //! Rows -> the bytes of segment files.
 
-use arrow::array::RecordBatch;
-use bytes::Bytes;
+use std::{fmt, time::Duration};
 
-use super::{SegmentId, SegmentMeta};
+use arrow::{
+    array::{Array, AsArray, RecordBatch, UInt64Array},
+    datatypes::Int32Type,
+};
+use bytes::Bytes;
+use parquet::{arrow::ArrowWriter, file::metadata::KeyValue};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    SegmentId, SegmentMeta, SeriesTable, checksum,
+    gather::Gather,
+    order::{self, Key},
+    properties::writer_properties,
+    shred::{Shredder, row_schema},
+    text::TextIndexWriter,
+    trace::TraceFilterWriter,
+};
 use crate::{
     error::{Error, Result},
-    model::{Table, Tenant, TimeRange},
-    schema,
+    model::{Table, Tenant, TimeRange, attributes::Attributes},
+    pattern::pattern_id,
+    schema::{
+        self,
+        layout::{AttributeColumn, KeyCounts, MAPS, attribute_columns},
+    },
 };
 
+/// Rows gathered and written at a time: they fit the processor's caches.
+const CHUNK_ROWS: usize = 8192;
+
 /// A segment's file, complete, and what the catalog will say about it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BuiltSegment {
     /// The table the rows belong to.
     pub table: Table,
@@ -25,6 +47,17 @@ pub struct BuiltSegment {
     pub time_range: TimeRange,
     /// Start of the time bucket that holds all its rows.
     pub bucket_start_unix_nano: i64,
+}
+
+impl fmt::Debug for BuiltSegment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BuiltSegment")
+            .field("table", &self.table)
+            .field("file_bytes", &self.bytes.len())
+            .field("row_count", &self.row_count)
+            .field("time_range", &self.time_range)
+            .finish_non_exhaustive()
+    }
 }
 
 impl BuiltSegment {
@@ -48,6 +81,235 @@ impl BuiltSegment {
 /// The rows of `batches` (wide schema of `table`) as segments: one per time bucket, oldest first. The same rows in the
 /// same order give the same bytes.
 pub fn build(table: Table, batches: &[RecordBatch], settings: &config::Storage) -> Result<Vec<BuiltSegment>> {
-    let _ = (table, batches, settings);
-    Err(Error::invalid("not built yet"))
+    let batches = with_patterns(table, batches)?;
+    let keys = order::sorted_keys(table, &batches)?;
+    let buckets = order::by_bucket(keys, nanos(settings.time_bucket));
+    // Rows of nearly always one bucket: choosing the columns for all of them together costs the others nothing.
+    let attributes = chosen_columns(table, &batches, settings)?;
+    let rows = Gather::new(&batches, row_schema(table))?;
+    buckets
+        .into_iter()
+        .map(|(bucket_start_unix_nano, keys)| {
+            let facts = Facts::new(table, &keys, bucket_start_unix_nano)?;
+            let mut writer = SegmentWriter::new(facts, &attributes, settings)?;
+            let mut positions = Vec::with_capacity(CHUNK_ROWS);
+            for chunk in keys.chunks(CHUNK_ROWS) {
+                positions.clear();
+                positions.extend(chunk.iter().map(Key::position));
+                writer.write(&rows.rows(&positions)?)?;
+            }
+            let series = table.has_series().then(|| {
+                let runs = order::runs(&keys);
+                let places: Vec<_> = runs.iter().map(|run| run.last).collect();
+                SeriesTable::gather(table, &batches, &runs, &places)
+            });
+            writer.finish(series.transpose()?.as_ref())
+        })
+        .collect()
+}
+
+pub(super) fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Logs with `pattern_id` filled in.
+fn with_patterns(table: Table, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
+    if table != Table::Logs {
+        return Ok(batches.to_vec());
+    }
+    let mut scratch = Vec::new();
+    batches
+        .iter()
+        .map(|batch| {
+            let place = batch.schema_ref().index_of("pattern_id")?;
+            let bodies = order::column(batch, "body")?.as_string_opt::<i32>();
+            let bodies = bodies.ok_or_else(|| Error::internal("log bodies are no text"))?;
+            let ids: UInt64Array = bodies.iter().map(|body| body.map(|body| pattern_id(body, &mut scratch))).collect();
+            let mut columns = batch.columns().to_vec();
+            columns[place] = std::sync::Arc::new(ids);
+            Ok(RecordBatch::try_new(batch.schema(), columns)?)
+        })
+        .collect()
+}
+
+/// The attribute columns for these rows.
+fn chosen_columns(table: Table, batches: &[RecordBatch], settings: &config::Storage) -> Result<Vec<AttributeColumn>> {
+    let rows = row_schema(table);
+    let mut counts = <[KeyCounts; 3]>::default();
+    for (map, counts) in MAPS.into_iter().zip(&mut counts) {
+        if rows.index_of(map).is_err() {
+            continue;
+        }
+        for batch in batches {
+            count_keys(order::column(batch, map)?, counts)?;
+        }
+    }
+    let row_count = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+    Ok(attribute_columns(&counts, row_count, settings.attribute_column_min_ratio, settings.attribute_column_max_count))
+}
+
+/// Counts the keys of a map column.
+pub(super) fn count_keys(maps: &dyn Array, counts: &mut KeyCounts) -> Result<()> {
+    if let Some(maps) = maps.as_binary_opt::<i32>() {
+        maps.iter().flatten().for_each(|map| counts.add(Attributes::new(map), 1));
+        return Ok(());
+    }
+    let maps = maps.as_dictionary_opt::<Int32Type>().ok_or_else(|| Error::internal("attributes are no maps"))?;
+    let values = maps.values().as_binary_opt::<i32>().ok_or_else(|| Error::internal("attributes are no bytes"))?;
+    let mut rows = vec![0; values.len()];
+    maps.keys().iter().flatten().for_each(|key| rows[key as usize] += 1);
+    for (map, rows) in values.iter().zip(rows).filter(|(_, rows)| *rows > 0) {
+        counts.add(Attributes::new(map.unwrap_or_default()), rows);
+    }
+    Ok(())
+}
+
+/// What is known of a segment before its rows are written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub(super) table: Table,
+    pub(super) row_count: u64,
+    pub(super) time_range: TimeRange,
+    pub(super) bucket_start_unix_nano: i64,
+}
+
+impl Facts {
+    pub(super) fn new(table: Table, keys: &[Key], bucket_start_unix_nano: i64) -> Result<Self> {
+        let time_range = order::time_range(keys).ok_or_else(|| Error::internal("a segment without rows"))?;
+        Ok(Self { table, row_count: keys.len() as u64, time_range, bucket_start_unix_nano })
+    }
+}
+
+/// Key-value metadata key of a segment's [`Description`].
+pub(super) const DESCRIPTION_KEY: &str = "rootline.segment";
+
+/// What a segment says about itself, in its footer: enough to list it again without the catalog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Description {
+    /// Version of the file format.
+    pub(super) version: u16,
+    pub(super) schema_version: u16,
+    pub(super) table: String,
+    pub(super) row_count: u64,
+    pub(super) min_unix_nano: i64,
+    pub(super) max_unix_nano: i64,
+    pub(super) bucket_start_unix_nano: i64,
+    /// Bytes from the file's start that have block checksums; the tail begins here.
+    pub(super) covered_bytes: u64,
+    pub(super) blobs: Vec<Blob>,
+}
+
+/// Version of the file format; see `docs/format/segment.md`.
+pub(super) const FORMAT_VERSION: u16 = 1;
+
+/// One index inside the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Blob {
+    pub(super) name: String,
+    pub(super) offset: u64,
+    pub(super) length: u64,
+    pub(super) crc32c: u32,
+}
+
+pub(super) const TEXT_WORDS: &str = "text.words";
+pub(super) const TEXT_FILTERS: &str = "text.filters";
+pub(super) const TRACES: &str = "traces";
+pub(super) const SERIES: &str = "series";
+pub(super) const CHECKSUMS: &str = "checksums";
+
+/// Writes one segment: its rows in order, then its indexes.
+pub(super) struct SegmentWriter {
+    facts: Facts,
+    shredder: Shredder,
+    parquet: ArrowWriter<Vec<u8>>,
+    text: Option<TextIndexWriter>,
+    traces: Option<TraceFilterWriter>,
+    blobs: Vec<Blob>,
+    zstd_level: i32,
+}
+
+impl SegmentWriter {
+    pub(super) fn new(facts: Facts, attributes: &[AttributeColumn], settings: &config::Storage) -> Result<Self> {
+        let shredder = Shredder::new(facts.table, attributes);
+        let schema = std::sync::Arc::clone(shredder.schema());
+        let properties = writer_properties(facts.table, &schema, attributes, settings)?;
+        Ok(Self {
+            facts,
+            text: (facts.table == Table::Logs).then(TextIndexWriter::new).transpose()?,
+            traces: schema.index_of("trace_id").is_ok().then(TraceFilterWriter::default),
+            parquet: ArrowWriter::try_new(Vec::new(), schema, Some(properties))?,
+            shredder,
+            blobs: Vec::new(),
+            zstd_level: settings.zstd_level,
+        })
+    }
+
+    /// The next rows, in the columns of [`row_schema`].
+    pub(super) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        if let Some(text) = &mut self.text {
+            let bodies = order::column(rows, "body")?.as_string_opt::<i32>();
+            let bodies = bodies.ok_or_else(|| Error::internal("log bodies are no text"))?;
+            bodies.iter().try_for_each(|body| text.add(body))?;
+        }
+        if let Some(traces) = &mut self.traces {
+            traces.add(order::column(rows, "trace_id")?.as_fixed_size_binary());
+        }
+        Ok(self.parquet.write(&self.shredder.shred(rows)?)?)
+    }
+
+    /// The file. `series` is that of the rows written, for tables that have one.
+    pub(super) fn finish(mut self, series: Option<&SeriesTable>) -> Result<BuiltSegment> {
+        self.parquet.flush()?;
+        if let Some(text) = self.text.take() {
+            let (words, filters) = text.finish()?;
+            self.put(TEXT_WORDS, &words)?;
+            self.put(TEXT_FILTERS, &filters)?;
+        }
+        if let Some(traces) = self.traces.take() {
+            self.put(TRACES, &traces.finish())?;
+        }
+        if let Some(series) = series {
+            let blob = series.encode(self.zstd_level)?;
+            self.put(SERIES, &blob)?;
+        }
+        self.parquet.sync().map_err(|error| Error::internal("a segment in memory").with_source(error))?;
+        let covered = self.parquet.inner().len();
+        let checksums = checksum::blocks(self.parquet.inner());
+        self.put(CHECKSUMS, &checksums)?;
+        let Facts { table, row_count, time_range, bucket_start_unix_nano } = self.facts;
+        let description = Description {
+            version: FORMAT_VERSION,
+            schema_version: schema::VERSION,
+            table: table.name().to_owned(),
+            row_count,
+            min_unix_nano: time_range.start_unix_nano(),
+            max_unix_nano: time_range.end_unix_nano().saturating_sub(1),
+            bucket_start_unix_nano,
+            covered_bytes: covered as u64,
+            blobs: self.blobs,
+        };
+        let description = serde_json::to_string(&description)
+            .map_err(|error| Error::internal("segment description").with_source(error))?;
+        self.parquet.append_key_value_metadata(KeyValue::new(DESCRIPTION_KEY.to_owned(), description));
+        self.parquet
+            .append_key_value_metadata(KeyValue::new(checksum::TAIL_KEY.to_owned(), checksum::tail_placeholder()));
+        let mut bytes = self.parquet.into_inner()?;
+        checksum::seal(&mut bytes, covered)?;
+        Ok(BuiltSegment {
+            table,
+            tail_bytes: (bytes.len() - covered) as u64,
+            bytes: bytes.into(),
+            row_count,
+            time_range,
+            bucket_start_unix_nano,
+        })
+    }
+
+    fn put(&mut self, name: &str, blob: &[u8]) -> Result<()> {
+        let offset = self.parquet.bytes_written() as u64;
+        self.parquet.write_all(blob).map_err(|error| Error::internal("a segment in memory").with_source(error))?;
+        let crc32c = crc32c::crc32c(blob);
+        self.blobs.push(Blob { name: name.to_owned(), offset, length: blob.len() as u64, crc32c });
+        Ok(())
+    }
 }

@@ -9,6 +9,7 @@ mod query;
 mod rows;
 mod words;
 
+pub(super) use self::index::TextIndexWriter;
 pub use self::{
     index::{Candidates, TextIndex},
     query::{Matcher, TextQuery},

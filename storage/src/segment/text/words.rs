@@ -16,7 +16,7 @@ pub fn words(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
 
 /// Calls `visit` with each word, and whether it is *plain*: short and without a digit. Plain words are few in any
 /// corpus and are indexed exactly; the others are mostly ids, endless in number. `buffer` saves allocations.
-pub(super) fn visit_words<'a>(text: &'a str, buffer: &mut String, mut visit: impl FnMut(&str, bool)) {
+pub(super) fn visit_words(text: &str, buffer: &mut String, mut visit: impl FnMut(&str, bool)) {
     let mut position = 0;
     while let Some(word) = next_word(text, &mut position) {
         let folded: &str = if word.folded {
@@ -120,7 +120,7 @@ fn fold_into(word: &str, out: &mut String) {
         } else {
             // By way of upper case, so that letters that differ only in their lower forms meet: final sigma, long s.
             // Marks that folding splits off would end the word when it is read again.
-            let folded = character.to_uppercase().flat_map(char::to_lowercase);
+            let folded = character.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase);
             out.extend(folded.filter(|character| character.is_alphanumeric()));
         }
     }

@@ -1,0 +1,178 @@
+//! The order of rows in a segment: by time bucket, then by the table's sort key, then as they arrived.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+};
+
+use arrow::{
+    array::{Array, AsArray, DictionaryArray, RecordBatch},
+    datatypes::{Int32Type, TimestampNanosecondType, UInt64Type},
+};
+
+use crate::{
+    error::{Error, Result},
+    model::{Table, TimeRange},
+    schema::sort_key,
+};
+
+/// Place of a row: which batch, which row in it.
+pub(super) type Position = (usize, usize);
+
+/// What a row is sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    /// Rank of the first label among all values there.
+    label: u32,
+    /// Second part: rank of a label, a series id or a pattern id (0 for NULL).
+    second: u64,
+    time: i64,
+    batch: u32,
+    row: u32,
+}
+
+impl Key {
+    pub(super) const fn position(&self) -> Position {
+        (self.batch as usize, self.row as usize)
+    }
+
+    /// Whether both rows are of one series.
+    const fn same_series(&self, other: &Self) -> bool {
+        self.label == other.label && self.second == other.second
+    }
+}
+
+/// Consecutive rows of one series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) rows: Range<usize>,
+    /// Times of its first and last row.
+    pub(super) times: (i64, i64),
+    /// Its last row: it says best how the series is described now.
+    pub(super) last: Position,
+}
+
+/// Sorted keys of all rows. `batches` have at least the columns of the table's sort key.
+pub(super) fn sorted_keys(table: Table, batches: &[RecordBatch]) -> Result<Vec<Key>> {
+    let [label, second, time] = sort_key(table) else {
+        return Err(Error::internal(format!("{table} has no sort key of three parts")));
+    };
+    let labels = Ranked::new(batches, label)?;
+    let seconds = match table {
+        Table::Spans => Some(Ranked::new(batches, second)?),
+        _ => None,
+    };
+    let mut keys = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+    for (i, batch) in batches.iter().enumerate() {
+        let times = column(batch, time)?
+            .as_primitive_opt::<TimestampNanosecondType>()
+            .ok_or_else(|| Error::internal(format!("{time} is no timestamp")))?
+            .values();
+        let numbers = match &seconds {
+            Some(_) => None,
+            None => Some(
+                column(batch, second)?
+                    .as_primitive_opt::<UInt64Type>()
+                    .ok_or_else(|| Error::internal(format!("{second} is no number")))?,
+            ),
+        };
+        for row in 0..batch.num_rows() {
+            let second = match (&seconds, numbers) {
+                (Some(ranked), _) => u64::from(ranked.rank(i, row)),
+                (None, Some(numbers)) if numbers.is_valid(row) => numbers.value(row),
+                (None, _) => 0,
+            };
+            keys.push(Key { label: labels.rank(i, row), second, time: times[row], batch: i as u32, row: row as u32 });
+        }
+    }
+    keys.sort_unstable();
+    Ok(keys)
+}
+
+/// The keys of each time bucket of that length, oldest first, each still in order.
+pub(super) fn by_bucket(keys: Vec<Key>, bucket_nano: i64) -> BTreeMap<i64, Vec<Key>> {
+    let bucket_nano = bucket_nano.max(1);
+    let start = |time: i64| time.saturating_sub(time.rem_euclid(bucket_nano));
+    let bounds = keys.iter().fold(None, |bounds: Option<(i64, i64)>, key| {
+        Some(bounds.map_or((key.time, key.time), |(min, max)| (min.min(key.time), max.max(key.time))))
+    });
+    match bounds {
+        None => BTreeMap::new(),
+        Some((min, max)) if start(min) == start(max) => BTreeMap::from([(start(min), keys)]),
+        Some(_) => {
+            let mut buckets: BTreeMap<i64, Vec<Key>> = BTreeMap::new();
+            keys.into_iter().for_each(|key| buckets.entry(start(key.time)).or_default().push(key));
+            buckets
+        }
+    }
+}
+
+/// The time of all rows; `None` without rows.
+pub(super) fn time_range(keys: &[Key]) -> Option<TimeRange> {
+    let min = keys.iter().map(|key| key.time).min()?;
+    let max = keys.iter().map(|key| key.time).max()?;
+    Some(TimeRange::spanning(min, max))
+}
+
+/// The series of sorted keys, in order.
+pub(super) fn runs(keys: &[Key]) -> Vec<Run> {
+    let mut first = 0;
+    keys.chunk_by(|a, b| a.same_series(b))
+        .map(|run| {
+            let rows = first..first + run.len();
+            first = rows.end;
+            let last = run[run.len() - 1];
+            Run { rows, times: (run[0].time, last.time), last: last.position() }
+        })
+        .collect()
+}
+
+/// A label column of several batches with the rank of each value.
+struct Ranked<'a> {
+    columns: Vec<&'a DictionaryArray<Int32Type>>,
+    ranks: Vec<Vec<u32>>,
+}
+
+impl<'a> Ranked<'a> {
+    fn new(batches: &'a [RecordBatch], name: &str) -> Result<Self> {
+        let columns = batches.iter().map(|batch| label(batch, name)).collect::<Result<Vec<_>>>()?;
+        let mut ranks: HashMap<&str, u32> = HashMap::new();
+        for column in &columns {
+            ranks.extend(column.values().as_string::<i32>().iter().flatten().map(|value| (value, 0)));
+        }
+        let mut values: Vec<&str> = ranks.keys().copied().collect();
+        values.sort_unstable();
+        ranks.extend(values.iter().enumerate().map(|(rank, value)| (*value, rank as u32)));
+        let ranks = columns
+            .iter()
+            .map(|column| {
+                let values = column.values().as_string::<i32>().iter();
+                values.map(|value| value.map_or(0, |value| ranks[value])).collect()
+            })
+            .collect();
+        Ok(Self { columns, ranks })
+    }
+
+    fn rank(&self, batch: usize, row: usize) -> u32 {
+        let key = self.columns[batch].keys().values()[row];
+        usize::try_from(key).ok().and_then(|key| self.ranks[batch].get(key)).copied().unwrap_or(0)
+    }
+}
+
+pub(super) fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a dyn Array> {
+    batch
+        .column_by_name(name)
+        .map(|column| &**column)
+        .ok_or_else(|| Error::internal(format!("a batch without column {name}")))
+}
+
+fn label<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a DictionaryArray<Int32Type>> {
+    let column = column(batch, name)?
+        .as_any_dictionary_opt()
+        .and_then(|_| batch.column_by_name(name)?.as_dictionary_opt::<Int32Type>())
+        .ok_or_else(|| Error::internal(format!("{name} is no label")))?;
+    if column.values().as_string_opt::<i32>().is_none() {
+        return Err(Error::internal(format!("{name} is no label")));
+    }
+    Ok(column)
+}

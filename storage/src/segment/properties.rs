@@ -1,0 +1,103 @@
+//! How each column is written to Parquet, as `docs/format/segment.md` explains and measures.
+
+use arrow::datatypes::Schema;
+use parquet::{
+    arrow::ArrowSchemaConverter,
+    basic::{Compression, Encoding, Type, ZstdLevel},
+    file::{
+        metadata::SortingColumn,
+        properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion},
+    },
+    schema::types::{ColumnDescriptor, ColumnPath},
+};
+
+use crate::{
+    error::{Error, Result},
+    model::Table,
+    schema::{layout::AttributeColumn, sort_key},
+};
+
+/// A dictionary of all trace ids of one row group, were they all different.
+const TRACE_DICTIONARY_BYTES: usize = 4 << 20;
+
+/// Properties of a file with this schema.
+pub(super) fn writer_properties(
+    table: Table,
+    file: &Schema,
+    attributes: &[AttributeColumn],
+    settings: &config::Storage,
+) -> Result<WriterProperties> {
+    let level = ZstdLevel::try_new(settings.zstd_level)
+        .map_err(|error| Error::invalid("storage.zstd_level").with_source(error))?;
+    let parquet = ArrowSchemaConverter::new().convert(file)?;
+    let sorting = sort_key(table)
+        .iter()
+        .filter_map(|name| parquet.columns().iter().position(|column| column.path().string() == *name))
+        .filter_map(|column| i32::try_from(column).ok())
+        .map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: true })
+        .collect();
+    let mut builder = WriterProperties::builder()
+        // Version 2 has dictionaries for ids of fixed length: half the bytes of a span's trace id.
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(settings.row_group_rows.max(1)))
+        .set_data_page_row_count_limit(settings.page_rows.max(1))
+        .set_write_batch_size(settings.page_rows.clamp(1, 1000))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_sorting_columns(Some(sorting))
+        .set_created_by(concat!("rootline ", env!("CARGO_PKG_VERSION")).to_owned());
+    for column in parquet.columns() {
+        builder = column_properties(builder, table, attributes, column);
+    }
+    Ok(builder.build())
+}
+
+fn column_properties(
+    builder: WriterPropertiesBuilder,
+    table: Table,
+    attributes: &[AttributeColumn],
+    column: &ColumnDescriptor,
+) -> WriterPropertiesBuilder {
+    let path = column.path().clone();
+    let name = path.parts().last().map_or("", String::as_str);
+    let root = path.parts().first().map_or("", String::as_str);
+    let plain = |builder: WriterPropertiesBuilder, path: &ColumnPath, encoding| {
+        builder.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path.clone(), encoding)
+    };
+    let quiet = |builder: WriterPropertiesBuilder, path: &ColumnPath| {
+        builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
+    };
+    let nested = column.max_rep_level() > 0;
+    match (column.physical_type(), name) {
+        // Ids of traces repeat within a span file; everywhere else ids are as good as random, and bounds say nothing.
+        (_, "trace_id") if table == Table::Spans && !nested => quiet(
+            builder
+                .set_column_dictionary_enabled(path.clone(), true)
+                .set_column_dictionary_page_size_limit(path.clone(), TRACE_DICTIONARY_BYTES),
+            &path,
+        ),
+        (Type::FIXED_LEN_BYTE_ARRAY, _) => quiet(plain(builder, &path, Encoding::PLAIN), &path),
+        (_, "body" | "body_value" | "attributes") => quiet(plain(builder, &path, Encoding::PLAIN), &path),
+        (_, "resource_attributes" | "scope_attributes") => quiet(builder, &path),
+        (_, "duration_nano") => plain(builder, &path, Encoding::BYTE_STREAM_SPLIT),
+        (Type::INT64, "series_id" | "pattern_id") => builder,
+        // Bucket counts are small and irregular: plain, for zstd.
+        (Type::INT64, _) if nested && root != "events" => quiet(plain(builder, &path, Encoding::PLAIN), &path),
+        (Type::DOUBLE, _) if nested => quiet(builder, &path),
+        (Type::INT64, _) if is_attribute(attributes, root).is_some() => {
+            builder.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
+        }
+        (Type::INT64, _) => plain(builder, &path, Encoding::DELTA_BINARY_PACKED),
+        (Type::DOUBLE, _) => plain(builder, &path, Encoding::BYTE_STREAM_SPLIT),
+        (Type::BYTE_ARRAY, _) if nested => quiet(builder, &path),
+        (Type::BYTE_ARRAY, _) if is_attribute(attributes, root).is_some_and(|column| column.distinct) => {
+            plain(builder, &path, Encoding::PLAIN)
+        }
+        _ => builder,
+    }
+}
+
+fn is_attribute<'a>(attributes: &'a [AttributeColumn], name: &str) -> Option<&'a AttributeColumn> {
+    let (map, key) = crate::schema::layout::attribute_of(name)?;
+    attributes.iter().find(|column| column.map == map && column.key == key)
+}

@@ -1,0 +1,423 @@
+//! A segment gives back what was written, finds what a scan finds, and never hands out damaged bytes.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{
+        Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array,
+        ListArray, RecordBatch, StringArray, StructArray, TimestampNanosecondArray, UInt32Array, UInt64Array,
+        new_null_array,
+    },
+    buffer::OffsetBuffer,
+    compute::{cast, concat_batches},
+    datatypes::{DataType, Field},
+    row::{RowConverter, SortField},
+};
+use bytes::Bytes;
+use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    error::ErrorKind,
+    model::{
+        Table, Tenant,
+        attributes::{Value, ValueSink, encode},
+    },
+    schema::{KIND_ATTRIBUTES, KIND_KEY, KIND_VALUE, SERIES_COLUMNS, wide},
+};
+
+/// A small generator of its own: the same seed gives the same rows for ever.
+#[derive(Clone)]
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
+        from[self.below(from.len() as u64) as usize]
+    }
+
+    fn double(&mut self) -> f64 {
+        match self.below(8) {
+            0 => f64::from_bits(0x7ff8_0000_0000_0000 | self.below(1000)),
+            1 => -0.0,
+            2 => f64::NEG_INFINITY,
+            3 => self.below(10) as f64,
+            _ => f64::from_bits(self.next()),
+        }
+    }
+}
+
+const WORDS: [&str; 14] = [
+    "Timeout",
+    "order",
+    "支付失败",
+    "GET",
+    "user_42",
+    "7f3a9c",
+    "ÉCOLE",
+    "σίσυφος",
+    "/api/v1",
+    "",
+    "\"q\"",
+    "retry",
+    "x",
+    "서버",
+];
+
+fn text(rng: &mut Rng) -> String {
+    let count = rng.below(6);
+    (0..count).map(|_| rng.pick(&WORDS)).collect::<Vec<_>>().join(" ")
+}
+
+fn value(rng: &mut Rng, depth: u32, out: &mut Vec<u8>) {
+    match rng.below(if depth > 2 { 7 } else { 9 }) {
+        0 => out.null(),
+        1 | 2 => out.string(&text(rng)),
+        3 => out.bool(rng.below(2) == 0),
+        4 => out.int(rng.next().cast_signed()),
+        5 => out.double(rng.double()),
+        6 => out.bytes(&rng.next().to_le_bytes()),
+        7 => {
+            let items: Vec<Vec<u8>> = (0..rng.below(3))
+                .map(|_| {
+                    let mut item = Vec::new();
+                    value(rng, depth + 1, &mut item);
+                    item
+                })
+                .collect();
+            out.array(items.len(), |sink| items.iter().for_each(|item| sink.extend_from_slice(item)));
+        }
+        _ => {
+            let nested = map(rng, depth + 1);
+            Value::Map(crate::model::attributes::Attributes::new(&nested)).write(out);
+        }
+    }
+}
+
+/// Some keys always have one type, some do not, some are rare.
+fn map(rng: &mut Rng, depth: u32) -> Vec<u8> {
+    let mut entries: Vec<(&str, Vec<u8>)> = Vec::new();
+    let mut add = |key, fill: &mut dyn FnMut(&mut Vec<u8>)| {
+        let mut encoded = Vec::new();
+        fill(&mut encoded);
+        entries.push((key, encoded));
+    };
+    if rng.below(2) == 0 {
+        let (text, number, double, truth) = (text(rng), rng.next().cast_signed(), rng.double(), rng.below(2) == 0);
+        add("http.route", &mut |out| out.string(&text));
+        add("http.status", &mut |out| out.int(number));
+        add("ratio", &mut |out| out.double(double));
+        add("Ratio", &mut |out| out.bool(truth));
+    }
+    for key in ["", "mixed", "z.last", "a.first"] {
+        if rng.below(3) == 0 {
+            add(key, &mut |out| value(rng, depth, out));
+        }
+    }
+    encode(entries.iter().filter_map(|(key, bytes)| Some((*key, Value::read(bytes)?))))
+}
+
+const HOUR: i64 = 3_600_000_000_000;
+
+fn array(field: &Field, rngs: &mut [Rng]) -> ArrayRef {
+    let kind = field.metadata().get(KIND_KEY).map(String::as_str);
+    let nullable = field.is_nullable();
+    macro_rules! values {
+        ($array:ty, $value:expr) => {{
+            let make = $value;
+            rngs.iter_mut().map(|rng| (!nullable || rng.below(4) > 0).then(|| make(rng))).collect::<$array>()
+        }};
+    }
+    match field.data_type() {
+        DataType::Timestamp(..) => Arc::new(
+            values!(TimestampNanosecondArray, |rng: &mut Rng| 1_699_920_000_000_000_000
+                + rng.below(30 * HOUR as u64) as i64)
+            .with_timezone("UTC"),
+        ),
+        DataType::Int32 => Arc::new(values!(Int32Array, |rng: &mut Rng| rng.next() as i32)),
+        DataType::UInt32 => Arc::new(values!(UInt32Array, |rng: &mut Rng| rng.below(3) as u32)),
+        DataType::Int64 => Arc::new(values!(Int64Array, |rng: &mut Rng| rng.next() as i64)),
+        DataType::UInt64 => Arc::new(values!(UInt64Array, |rng: &mut Rng| rng.next() >> rng.below(64))),
+        DataType::Float64 => Arc::new(values!(Float64Array, Rng::double)),
+        DataType::Boolean => Arc::new(values!(BooleanArray, |rng: &mut Rng| rng.below(2) == 0)),
+        DataType::Utf8 => Arc::new(values!(StringArray, text)),
+        DataType::Binary if kind == Some(KIND_ATTRIBUTES) => {
+            Arc::new(values!(BinaryArrayOf, |rng: &mut Rng| map(rng, 0)).0)
+        }
+        DataType::Binary => {
+            assert_eq!(kind, Some(KIND_VALUE));
+            let make = |rng: &mut Rng| {
+                let mut out = Vec::new();
+                value(rng, 0, &mut out);
+                out
+            };
+            Arc::new(values!(BinaryArrayOf, make).0)
+        }
+        DataType::FixedSizeBinary(size) => {
+            let ids = rngs
+                .iter_mut()
+                .map(|rng| (!nullable || rng.below(4) > 0).then(|| vec![rng.below(5) as u8; *size as usize]));
+            Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(ids, *size).unwrap())
+        }
+        DataType::Dictionary(_, values) => {
+            let plain = array(&field.clone().with_data_type((**values).clone()), rngs);
+            cast(&plain, field.data_type()).unwrap()
+        }
+        DataType::List(item) => {
+            let lengths: Vec<usize> = rngs.iter_mut().map(|rng| rng.below(4) as usize).collect();
+            let mut items: Vec<Rng> = rngs
+                .iter_mut()
+                .zip(&lengths)
+                .flat_map(|(rng, n)| (0..*n).map(|_| Rng(rng.next())).collect::<Vec<_>>())
+                .collect();
+            let items = array(item, &mut items);
+            Arc::new(ListArray::new(Arc::clone(item), OffsetBuffer::from_lengths(lengths), items, None))
+        }
+        DataType::Struct(fields) => {
+            let columns = fields.iter().map(|field| array(field, rngs)).collect();
+            Arc::new(StructArray::new(fields.clone(), columns, None))
+        }
+        other => panic!("no generator for {other}"),
+    }
+}
+
+struct BinaryArrayOf(BinaryArray);
+
+impl FromIterator<Option<Vec<u8>>> for BinaryArrayOf {
+    fn from_iter<I: IntoIterator<Item = Option<Vec<u8>>>>(items: I) -> Self {
+        Self(BinaryArray::from_iter(items))
+    }
+}
+
+/// Rows as `ingest` could have made them.
+fn rows(table: Table, count: usize, seed: u64) -> RecordBatch {
+    let mut rng = Rng(seed);
+    let schema = wide(table);
+    let mut rngs: Vec<Rng> = (0..count).map(|_| Rng(rng.next())).collect();
+    let series: Vec<u64> = (0..count).map(|_| rng.below(5)).collect();
+    let columns = schema
+        .fields()
+        .iter()
+        .map(|field| match field.name().as_str() {
+            "pattern_id" => new_null_array(field.data_type(), count),
+            "series_id" if table.has_series() => {
+                Arc::new(series.iter().map(|s| Some(s.wrapping_mul(u64::MAX / 3))).collect::<UInt64Array>()) as ArrayRef
+            }
+            // What belongs to a series is the same in all its rows.
+            name if table.has_series() && SERIES_COLUMNS.contains(&name) => {
+                let seed = |s: &u64| Rng(s * 1_000 + name.len() as u64 + name.as_bytes()[0] as u64);
+                let mut rngs: Vec<Rng> = series.iter().map(seed).collect();
+                array(field, &mut rngs)
+            }
+            _ => array(field, &mut rngs),
+        })
+        .collect();
+    RecordBatch::try_new(schema, columns).unwrap()
+}
+
+fn settings() -> config::Storage {
+    let mut settings = config::Config::default().storage;
+    settings.row_group_rows = 500;
+    settings.page_rows = 50;
+    settings
+}
+
+async fn publish(objects: &Arc<InMemory>, built: &BuiltSegment, name: &str) -> Arc<Segment> {
+    objects.put(&Path::from(name), built.bytes.clone().into()).await.unwrap();
+    let meta = built.meta(SegmentId::new(name), Tenant::default(), name);
+    let store: Arc<dyn ObjectStore> = Arc::clone(objects) as _;
+    Segment::open(meta, store, SegmentCache::new(1 << 24))
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// Each row as comparable bytes, bit for bit, without the pattern id that building adds.
+fn comparable(batches: &[RecordBatch]) -> Vec<Vec<u8>> {
+    let Some(first) = batches.first() else { return Vec::new() };
+    let batch = concat_batches(first.schema_ref(), batches).unwrap();
+    let keep: Vec<usize> =
+        (0..batch.num_columns()).filter(|i| batch.schema_ref().field(*i).name() != "pattern_id").collect();
+    let batch = batch.project(&keep).unwrap();
+    // Doubles as their bits: a row format orders them, but may treat kinds of NaN alike.
+    let fields = batch.schema_ref().fields().iter().map(|f| SortField::new(f.data_type().clone())).collect();
+    let converter = RowConverter::new(fields).unwrap();
+    let rows = converter.convert_columns(batch.columns()).unwrap();
+    rows.iter().map(|row| row.as_ref().to_vec()).collect()
+}
+
+fn sorted(mut rows: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    rows.sort();
+    rows
+}
+
+fn check_round_trip(table: Table, counts: &[usize], seed: u64) {
+    let batches: Vec<RecordBatch> =
+        counts.iter().enumerate().map(|(i, n)| rows(table, *n, seed ^ (i as u64) << 40)).collect();
+    let built = build(table, &batches, &settings()).unwrap();
+    assert_eq!(built.iter().map(|b| b.row_count).sum::<u64>(), counts.iter().sum::<usize>() as u64);
+    run(async {
+        let objects = Arc::new(InMemory::new());
+        let mut read = Vec::new();
+        for (i, built) in built.iter().enumerate() {
+            let segment = publish(&objects, built, &format!("{table}-{i}")).await;
+            segment.verify().await.unwrap();
+            for batch in segment.read_wide().await.unwrap() {
+                assert_eq!(batch.schema(), wide(table));
+                read.push(batch);
+            }
+        }
+        assert_eq!(sorted(comparable(&read)), sorted(comparable(&batches)), "{table}");
+    });
+}
+
+#[test]
+fn every_table_reads_back_what_was_written() {
+    for table in Table::ALL {
+        check_round_trip(table, &[1], 1);
+        check_round_trip(table, &[700, 1, 1300], 2);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn rows_read_back_bit_for_bit(
+        table in prop::sample::select(Table::ALL.to_vec()),
+        counts in prop::collection::vec(1..40usize, 1..4),
+        seed: u64,
+    ) {
+        check_round_trip(table, &counts, seed);
+    }
+}
+
+#[test]
+fn the_same_rows_give_the_same_bytes() {
+    for table in Table::ALL {
+        let batches = [rows(table, 300, 3), rows(table, 200, 4)];
+        let (once, again) =
+            (build(table, &batches, &settings()).unwrap(), build(table, &batches, &settings()).unwrap());
+        assert_eq!(once.len(), again.len());
+        assert!(once.iter().zip(&again).all(|(a, b)| a.bytes == b.bytes), "{table}");
+    }
+}
+
+#[test]
+fn segments_hold_one_bucket_and_are_sorted() {
+    let batches = [rows(Table::Spans, 2000, 5)];
+    let built = build(Table::Spans, &batches, &settings()).unwrap();
+    assert_eq!(built.len(), 2, "30 hours touch two days");
+    let day = 24 * HOUR;
+    for segment in &built {
+        assert_eq!(segment.bucket_start_unix_nano % day, 0);
+        assert!(segment.time_range.start_unix_nano() >= segment.bucket_start_unix_nano);
+        assert!(segment.time_range.end_unix_nano() <= segment.bucket_start_unix_nano + day);
+    }
+}
+
+#[test]
+fn frequent_keys_have_columns_and_mixed_ones_do_not() {
+    run(async {
+        let objects = Arc::new(InMemory::new());
+        let built = build(Table::Logs, &[rows(Table::Logs, 500, 6)], &settings()).unwrap();
+        let segment = publish(&objects, &built[0], "s").await;
+        let schema = segment.schema().await.unwrap();
+        let of = |name: &str| schema.field_with_name(name).ok().map(|field| field.data_type().clone());
+        assert_eq!(of("attributes.http.route"), Some(DataType::Utf8));
+        assert_eq!(of("attributes.http.status"), Some(DataType::Int64));
+        assert_eq!(of("attributes.ratio"), Some(DataType::Float64));
+        assert_eq!(of("resource_attributes.Ratio"), Some(DataType::Boolean));
+        assert_eq!(of("attributes.mixed"), None);
+    });
+}
+
+#[test]
+fn series_are_found_by_their_id() {
+    run(async {
+        let objects = Arc::new(InMemory::new());
+        for built in build(Table::Metrics, &[rows(Table::Metrics, 900, 7)], &settings()).unwrap() {
+            let segment = publish(&objects, &built, "s").await;
+            let series = segment.series().await.unwrap().unwrap();
+            assert_eq!(series.rows().schema(), SeriesTable::schema(Table::Metrics));
+            assert_eq!(series.rows().num_rows(), 5);
+            let row = series.lookup(u64::MAX / 3).unwrap();
+            assert_eq!(series.lookup(12345), None);
+            let counts = series.rows().column_by_name("row_count").unwrap();
+            let counts = counts.as_any().downcast_ref::<UInt64Array>().unwrap();
+            assert!(counts.value(row) > 0);
+            assert_eq!(counts.iter().flatten().sum::<u64>(), built.row_count);
+        }
+    });
+}
+
+#[test]
+fn traces_that_are_there_are_never_missed() {
+    run(async {
+        let objects = Arc::new(InMemory::new());
+        for table in [Table::Logs, Table::Spans, Table::Exemplars] {
+            let built = build(table, &[rows(table, 400, 8)], &settings()).unwrap();
+            let segment = publish(&objects, &built[0], table.name()).await;
+            for id in 0..5u8 {
+                assert!(segment.may_contain_trace(&[id; 16]).await.unwrap(), "{table} {id}");
+            }
+            let missed = (10..210u8).filter(|id| !run_now(segment.may_contain_trace(&[*id; 16]))).count();
+            assert!(missed > 150, "{table}: {missed} of 200");
+        }
+    });
+}
+
+fn run_now<T>(future: impl Future<Output = Result<T, crate::error::Error>>) -> T {
+    futures::executor::block_on(future).unwrap()
+}
+
+#[test]
+fn damage_anywhere_is_found_before_bytes_are_handed_out() {
+    run(async {
+        let built = build(Table::Logs, &[rows(Table::Logs, 400, 9)], &settings()).unwrap().remove(0);
+        let whole = publish(&Arc::new(InMemory::new()), &built, "s").await;
+        let expected = comparable(&whole.read_wide().await.unwrap());
+        let mut rng = Rng(10);
+        for round in 0..300 {
+            let mut bytes = built.bytes.to_vec();
+            let at = rng.below(bytes.len() as u64) as usize;
+            match round % 3 {
+                0 => bytes[at] ^= 1 << rng.below(8),
+                1 => bytes.truncate(at),
+                _ => {
+                    let end = (at + 1 + rng.below(5000) as usize).min(bytes.len());
+                    bytes[at..end].fill(0);
+                }
+            }
+            if bytes == built.bytes {
+                continue;
+            }
+            let objects = Arc::new(InMemory::new());
+            let damaged = BuiltSegment { bytes: Bytes::from(bytes), ..built.clone() };
+            let segment = publish(&objects, &damaged, "s").await;
+            let meta = SegmentMeta { file_bytes: built.bytes.len() as u64, ..segment.meta().clone() };
+            let segment = Segment::open(meta, objects, SegmentCache::new(0));
+            let error = segment.verify().await.expect_err("damage was not found");
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+            assert!(error.to_string().contains("s is damaged at byte "), "{error}");
+            // Reading may avoid the damaged block, but never gives other rows.
+            match segment.read_wide().await {
+                Ok(read) => assert_eq!(comparable(&read), expected),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}"),
+            }
+        }
+    });
+}
