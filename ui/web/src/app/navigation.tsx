@@ -1,0 +1,61 @@
+import { Link, useLocation, useNavigate, useSearch } from '@tanstack/react-router';
+import { type ReactNode, useCallback } from 'react';
+import { carried, patched, type Search } from '../state/search';
+
+export type SearchPatch = Parameters<typeof patched>[1];
+
+/** The URL state of the screen. `typing` replaces the history entry, everything else adds one. */
+export function useUrl(): [Search, (patch: SearchPatch, how?: 'typing') => void] {
+  const search = useSearch({ strict: false }) as Search;
+  const navigate = useNavigate();
+  const patch = useCallback(
+    (change: SearchPatch, how?: 'typing') => {
+      void navigate({
+        to: '.',
+        search: ((now: Search) => patched(now, change)) as never,
+        replace: how === 'typing',
+        resetScroll: false,
+      });
+    },
+    [navigate],
+  );
+  return [search, patch];
+}
+
+/** Opens a screen with the window carried over and `search` as its own state. */
+export function useOpen(): (path: string, search?: SearchPatch) => void {
+  const navigate = useNavigate();
+  return useCallback(
+    (path, search = {}) => {
+      void navigate({ to: path as never, search: ((now: Search) => patched(carried(now), search)) as never });
+    },
+    [navigate],
+  );
+}
+
+interface ToProps {
+  path: string;
+  search?: SearchPatch;
+  className?: string | undefined;
+  title?: string | undefined;
+  label?: string | undefined;
+  children: ReactNode;
+}
+
+/** A link to a screen that carries the window. */
+export function To({ path, search = {}, className, title, label, children }: ToProps) {
+  return (
+    <Link
+      to={path as never}
+      search={((now: Search) => patched(carried(now), search)) as never}
+      className={className}
+      title={title}
+      aria-label={label}
+      activeOptions={{ exact: true, includeSearch: false }}
+    >
+      {children}
+    </Link>
+  );
+}
+
+export const usePath = (): string => useLocation({ select: (location) => location.pathname });
