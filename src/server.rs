@@ -56,6 +56,8 @@ async fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
         opened = Storage::open(config, environment) => opened.context("cannot open the store")?,
         () = stop.asked() => return Ok(()),
     };
+    #[cfg(feature = "testing")]
+    storage.acknowledge_before_write(config::testing_acknowledges_early());
 
     let ingest = Ingest::new(storage.clone(), config);
     let query = Query::new(storage.clone(), config).context("cannot start the query engine")?;

@@ -51,6 +51,12 @@ pub fn client_token() -> Option<String> {
     variable("ROOTLINE_TOKEN")
 }
 
+/// Whether the crash tests' negative control is on, from `ROOTLINE_TESTING_ACKNOWLEDGE_EARLY`. Only a server built with
+/// the feature `testing` asks.
+pub fn testing_acknowledges_early() -> bool {
+    variable("ROOTLINE_TESTING_ACKNOWLEDGE_EARLY").is_some()
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

@@ -1,6 +1,6 @@
 //! How much memory the process may use, and who gets which share.
 
-use std::{fs, sync::OnceLock};
+use std::{fs, path::Path, sync::OnceLock};
 
 use crate::{Budget, Config, Memory};
 
@@ -13,7 +13,7 @@ pub fn machine_memory_bytes() -> u64 {
     static MACHINE: OnceLock<u64> = OnceLock::new();
     *MACHINE.get_or_init(|| {
         let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_bytes(&text));
-        let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+        let group = fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| group_bytes(&text));
         [machine, group].into_iter().flatten().min().unwrap_or(UNKNOWN_MACHINE_BYTES)
     })
 }
@@ -23,6 +23,14 @@ fn total_bytes(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes << 10)
+}
+
+/// The smallest limit of our control group (version 2) and those around it; "max" is none.
+fn group_bytes(cgroup: &str) -> Option<u64> {
+    let path = cgroup.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let group = Path::new("/sys/fs/cgroup").join(path);
+    let limits = group.ancestors().take_while(|group| group.starts_with("/sys/fs/cgroup"));
+    limits.filter_map(|group| fs::read_to_string(group.join("memory.max")).ok()?.trim().parse().ok()).min()
 }
 
 impl Memory {

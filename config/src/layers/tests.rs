@@ -111,3 +111,9 @@ fn tokens_are_checked_and_never_printed() {
     let message = refusal("[[auth.tokens]]\nname = \"a\"\nrole = \"root\"\nsha256 = \"\"", &[]);
     assert!(message.contains("expected one of ingest, viewer, editor, admin"), "{message}");
 }
+
+#[test]
+fn the_manual_has_every_key_and_default() {
+    let manual = include_str!("../../../docs/configuration.md");
+    assert!(manual.contains(&format!("```toml\n{}```", crate::DEFAULT_TOML)), "`make docs` copies the defaults");
+}
