@@ -114,7 +114,7 @@ fn write_map(
 fn sort(entries: &mut [(&str, &[u8])]) -> usize {
     if !entries.is_sorted_by(|(left, _), (right, _)| left < right) {
         // Stable: entries with one key stay in the order they were sent, and the last wins.
-        entries.sort_by(|(left, _), (right, _)| left.cmp(right));
+        entries.sort_by_key(|(key, _)| *key);
     }
     (0..entries.len()).filter(|index| is_last(entries, *index)).count()
 }

@@ -118,12 +118,10 @@ impl Dictionary {
     pub(crate) fn intern(&mut self, value: &[u8]) -> i32 {
         let next = self.values.len() as i32;
         let key = *self.known.entry(xxh3_64(value)).or_insert(next);
-        if key != next {
-            if self.values.get(key as usize) == value {
-                return key;
-            }
-            // Two values with one hash: the second is kept again each time it comes, which costs bytes and no answer.
+        if key != next && self.values.get(key as usize) == value {
+            return key;
         }
+        // New, or another value with the same hash: that one is kept again each time it comes, which costs bytes only.
         self.values.push(value);
         next
     }
