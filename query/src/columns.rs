@@ -1,9 +1,9 @@
 //! Typed access to the columns of an answer, by name.
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float64Array, Int64Array, StringArray},
+    array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Int64Array, StringArray},
     compute::cast,
-    datatypes::{DataType, Float64Type, Int64Type},
+    datatypes::{DataType, Int64Type},
     record_batch::RecordBatch,
 };
 
@@ -25,10 +25,6 @@ impl Columns<'_> {
 
     pub(crate) fn int(self, name: &str) -> Result<Int64Array> {
         Ok(self.converted(name, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
-    }
-
-    pub(crate) fn double(self, name: &str) -> Result<Float64Array> {
-        Ok(self.converted(name, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
     }
 
     pub(crate) fn bool(self, name: &str) -> Result<BooleanArray> {

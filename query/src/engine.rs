@@ -212,7 +212,10 @@ impl Engine {
         };
         let bounds = self.bounds();
         let text = Arc::<str>::from(request.text.as_str());
-        self.start(limits, Some(text), move |context| async move { sql::plan(&context, &request, bounds).await }).await
+        self.start(limits, Some(text), &self.source, move |context| async move {
+            sql::plan(&context, &request, bounds).await
+        })
+        .await
     }
 
     pub(crate) async fn explain(&self, request: SqlRequest) -> Result<String> {
@@ -225,8 +228,9 @@ impl Engine {
             ..Limits::default()
         };
         let text = Arc::<str>::from(request.text.as_str());
-        let answer = self
-            .start(limits, Some(text), move |context| async move { sql::explain(&context, &request, bounds).await });
+        let answer = self.start(limits, Some(text), &self.source, move |context| async move {
+            sql::explain(&context, &request, bounds).await
+        });
         sql::explanation(&answer.await?.collect().await?.0)
     }
 
@@ -235,7 +239,20 @@ impl Engine {
         B: FnOnce(SessionContext) -> F + Send + 'static,
         F: Future<Output = Result<DataFrame>> + Send + 'static,
     {
-        self.start(limits, None, build).await
+        self.start(limits, None, &self.source, build).await
+    }
+
+    /// As [`Self::run`], over other rows than the store's.
+    pub(crate) async fn run_over<B, F>(&self, source: &Arc<dyn Source>, limits: Limits, build: B) -> Result<Answer>
+    where
+        B: FnOnce(SessionContext) -> F + Send + 'static,
+        F: Future<Output = Result<DataFrame>> + Send + 'static,
+    {
+        self.start(limits, None, source, build).await
+    }
+
+    pub(crate) fn source(&self) -> &Arc<dyn Source> {
+        &self.source
     }
 
     fn bounds(&self) -> crate::guard::Bounds {
@@ -245,7 +262,13 @@ impl Engine {
         }
     }
 
-    async fn start<B, F>(&self, limits: Limits, text: Option<Arc<str>>, build: B) -> Result<Answer>
+    async fn start<B, F>(
+        &self,
+        limits: Limits,
+        text: Option<Arc<str>>,
+        source: &Arc<dyn Source>,
+        build: B,
+    ) -> Result<Answer>
     where
         B: FnOnce(SessionContext) -> F + Send + 'static,
         F: Future<Output = Result<DataFrame>> + Send + 'static,
@@ -264,7 +287,7 @@ impl Engine {
         let (sender, rows) = mpsc::channel(BATCHES_AHEAD);
         let task = Task {
             sessions: Arc::clone(&self.sessions),
-            source: Arc::clone(&self.source),
+            source: Arc::clone(source),
             range: limits.range,
             cost: Arc::clone(&cost),
             clock: self.clock.clone(),

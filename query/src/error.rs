@@ -126,7 +126,7 @@ impl From<storage::error::Error> for Error {
     }
 }
 
-fn of_storage(error: &storage::error::Error) -> Error {
+pub(crate) fn of_storage(error: &storage::error::Error) -> Error {
     use storage::error::ErrorKind as Stored;
     let kind = match error.kind() {
         Stored::Invalid | Stored::Internal => ErrorKind::Internal,

@@ -8,22 +8,29 @@
 
 mod accounting;
 mod answer;
+mod beside;
 mod columns;
+mod cost;
 mod engine;
 pub mod error;
 pub mod functions;
 mod guard;
+pub mod logs;
 mod output;
 pub mod search;
+pub mod services;
 mod session;
+mod slots;
 mod sql;
 mod table;
+pub mod tail;
 pub mod text;
 pub mod trace;
 
 use std::{sync::Arc, time::Duration};
 
 use datafusion::{dataframe::DataFrame, prelude::SessionContext};
+pub use storage::{Status as StorageStatus, TableStatus};
 pub use storage::{
     model::{Table, TimeRange, attributes},
     schema::{KIND_ATTRIBUTES, KIND_KEY, KIND_VALUE},
@@ -54,7 +61,7 @@ pub struct SqlRequest {
 
 /// Answers questions about one store. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Query(Arc<engine::Engine>);
+pub struct Query(Arc<engine::Engine>, beside::Beside);
 
 impl Query {
     /// Answers from a store.
@@ -62,7 +69,8 @@ impl Query {
     /// # Errors
     /// `Internal` when the runtime or the spill directory cannot be made.
     pub fn new(storage: storage::Storage, config: &config::Config) -> Result<Self> {
-        Self::over(Arc::new(storage), config)
+        let Self(engine, _) = Self::over(Arc::new(storage.clone()), config)?;
+        Ok(Self(engine, beside::Beside::of(storage)))
     }
 
     /// Answers from the tables of `source`.
@@ -70,7 +78,7 @@ impl Query {
     /// # Errors
     /// `Internal` when the runtime or the spill directory cannot be made.
     pub fn over(source: Arc<dyn Source>, config: &config::Config) -> Result<Self> {
-        Ok(Self(Arc::new(engine::Engine::new(source, config)?)))
+        Ok(Self(Arc::new(engine::Engine::new(source, config)?), beside::Beside::default()))
     }
 
     /// Answers a statement from outside.

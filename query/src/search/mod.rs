@@ -6,11 +6,16 @@
 mod parse;
 mod plan;
 mod severity;
+mod slices;
 
-pub(crate) use self::plan::predicate;
 pub use self::{
-    parse::{SearchError, parse},
+    parse::{SearchError, parse, parse_duration_nano},
     severity::Severity,
+    slices::Order,
+};
+pub(crate) use self::{
+    plan::{during, predicate, timestamp},
+    slices::slices,
 };
 
 /// What a search asks of one row. All of it must hold on that row.

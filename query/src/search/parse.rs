@@ -429,9 +429,9 @@ fn duration_nano(text: &str) -> Result<i64, Complaint> {
 /// A duration as the search language writes it, for parameters such as `min_duration`.
 ///
 /// # Errors
-/// The detail and a hint, when it is none.
-pub(crate) fn parse_duration_nano(text: &str) -> Result<i64, (String, Option<&'static str>)> {
-    duration_nano(text)
+/// When it is none.
+pub fn parse_duration_nano(text: &str) -> Result<i64, SearchError> {
+    duration_nano(text).map_err(|(detail, hint)| SearchError { position: 0, detail, hint: hint.map(str::to_owned) })
 }
 
 #[cfg(test)]

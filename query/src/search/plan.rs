@@ -2,100 +2,113 @@
 
 use datafusion::{
     common::ScalarValue,
-    execution::FunctionRegistry,
     logical_expr::{Expr, col, lit},
 };
 
+use storage::model::TimeRange;
+
 use super::{Comparison, Field, Filter, Operator, Subject, Text, Value};
-use crate::error::Result;
+use crate::{
+    error::Result,
+    functions::{attribute, attribute_double, attribute_int, matches},
+};
 
 /// Integers up to here are exact as doubles.
-const EXACT_DOUBLE: i64 = 1 << 53;
+const EXACT_DOUBLE: u64 = 1 << 53;
 
 /// Whether `filter` holds on a row of `subject`'s table; never NULL where it is negated.
 ///
 /// # Errors
-/// `Internal` when `functions` lacks one that searches need.
-pub(crate) fn predicate(filter: &Filter, subject: Subject, functions: &dyn FunctionRegistry) -> Result<Expr> {
-    let planner = Planner { subject, functions };
-    planner.filter(filter)
-}
-
-struct Planner<'a> {
-    subject: Subject,
-    functions: &'a dyn FunctionRegistry,
-}
-
-impl Planner<'_> {
-    fn filter(&self, filter: &Filter) -> Result<Expr> {
-        Ok(match filter {
-            Filter::All => lit(true),
-            Filter::Text(text) => self.call("match", vec![col(self.subject.text_column()), lit(match_query(text))])?,
-            Filter::Compare(comparison) => self.comparison(comparison)?,
-            Filter::And(filters) => self.joined(filters, Expr::and)?,
-            Filter::Or(filters) => self.joined(filters, Expr::or)?,
-            // A row that lacks the field is not what was excluded.
-            Filter::Not(filter) => self.filter(filter)?.is_not_true(),
-        })
+/// `Invalid` for text that `match` cannot look for.
+pub(crate) fn predicate(filter: &Filter, subject: Subject) -> Result<Expr> {
+    if let Some(query) = match_query(filter, 0) {
+        crate::text::parse(&query)?;
+        return Ok(matches(col(subject.text_column()), &query));
     }
+    Ok(match filter {
+        // Text has been dealt with.
+        Filter::All | Filter::Text(_) => lit(true),
+        Filter::Compare(comparison) => comparison_predicate(comparison),
+        Filter::And(filters) => joined(filters, subject, Expr::and)?,
+        Filter::Or(filters) => joined(filters, subject, Expr::or)?,
+        // A row that lacks the field is not what was excluded.
+        Filter::Not(filter) => predicate(filter, subject)?.is_not_true(),
+    })
+}
 
-    fn joined(&self, filters: &[Filter], join: impl Fn(Expr, Expr) -> Expr) -> Result<Expr> {
-        let mut joined: Option<Expr> = None;
-        for filter in filters {
-            let next = self.filter(filter)?;
-            joined = Some(match joined {
-                Some(before) => join(before, next),
-                None => next,
-            });
+/// Whether a time column lies in `range`.
+pub(crate) fn during(column: &str, range: TimeRange) -> Expr {
+    col(column)
+        .gt_eq(lit(timestamp(range.start_unix_nano())))
+        .and(col(column).lt(lit(timestamp(range.end_unix_nano()))))
+}
+
+/// A literal of the type that time columns have.
+pub(crate) fn timestamp(unix_nano: i64) -> ScalarValue {
+    ScalarValue::TimestampNanosecond(Some(unix_nano), Some("UTC".into()))
+}
+
+fn joined(filters: &[Filter], subject: Subject, join: impl Fn(Expr, Expr) -> Expr) -> Result<Expr> {
+    let mut joined: Option<Expr> = None;
+    for filter in filters {
+        let next = predicate(filter, subject)?;
+        joined = Some(match joined {
+            Some(before) => join(before, next),
+            None => next,
+        });
+    }
+    Ok(joined.unwrap_or_else(|| lit(true)))
+}
+
+fn comparison_predicate(Comparison { field, operator, value }: &Comparison) -> Expr {
+    match field {
+        Field::Attribute { map, key } => attribute_comparison(map, key, *operator, value),
+        Field::Severity => severity(*operator, value),
+        Field::Duration => match value {
+            Value::DurationNano(nanos) => compared(col("duration_nano"), *operator, lit(*nanos)),
+            _ => lit(true),
+        },
+        Field::Column(column) | Field::Id(column) => text_comparison(col(*column), *operator, value),
+    }
+}
+
+/// Attributes have types: a bare number also compares as a number, so `user_id:42` finds 42, 42.0 and "42".
+fn attribute_comparison(map: &str, key: &str, operator: Operator, value: &Value) -> Expr {
+    let text = attribute(col(map), key);
+    let Value::Bare(bare) = value else {
+        return text_comparison(text, operator, value);
+    };
+    let Some(number) = bare.parse::<f64>().ok().filter(|number| number.is_finite()) else {
+        return text_comparison(text, operator, value);
+    };
+    let numeric = match bare.parse::<i64>() {
+        Ok(integer) if integer.unsigned_abs() > EXACT_DOUBLE => {
+            compared(attribute_int(col(map), key), operator, lit(integer))
         }
-        Ok(joined.unwrap_or_else(|| lit(true)))
-    }
-
-    fn comparison(&self, Comparison { field, operator, value }: &Comparison) -> Result<Expr> {
-        match field {
-            Field::Attribute { map, key } => self.attribute(map, key, *operator, value),
-            Field::Severity => Ok(severity(*operator, value)),
-            Field::Duration => Ok(match value {
-                Value::DurationNano(nanos) => compared(col("duration_nano"), *operator, lit(*nanos)),
-                _ => lit(true),
-            }),
-            Field::Column(column) | Field::Id(column) => Ok(text_comparison(col(*column), *operator, value)),
-        }
-    }
-
-    /// Attributes have types: a bare number also compares as a number, so `user_id:42` finds 42, 42.0 and "42".
-    fn attribute(&self, map: &str, key: &str, operator: Operator, value: &Value) -> Result<Expr> {
-        let arguments = || vec![col(map), lit(key)];
-        let text = self.call("attribute", arguments())?;
-        let Value::Bare(bare) = value else {
-            return Ok(text_comparison(text, operator, value));
-        };
-        let Some(number) = bare.parse::<f64>().ok().filter(|number| number.is_finite()) else {
-            return Ok(text_comparison(text, operator, value));
-        };
-        let numeric = match bare.parse::<i64>() {
-            Ok(integer) if integer.unsigned_abs() > EXACT_DOUBLE.unsigned_abs() => {
-                compared(self.call("attribute_int", arguments())?, operator, lit(integer))
-            }
-            _ => compared(self.call("attribute_double", arguments())?, operator, lit(number)),
-        };
-        Ok(match operator {
-            Operator::Equal => text.eq(lit(bare.as_str())).or(numeric),
-            _ => numeric,
-        })
-    }
-
-    fn call(&self, function: &str, arguments: Vec<Expr>) -> Result<Expr> {
-        Ok(self.functions.udf(function)?.call(arguments))
+        _ => compared(attribute_double(col(map), key), operator, lit(number)),
+    };
+    match operator {
+        Operator::Equal => text.eq(lit(bare.as_str())).or(numeric),
+        _ => numeric,
     }
 }
 
-/// The text as the argument of `match(column, '…')`.
-fn match_query(text: &Text) -> String {
-    match text {
+/// Deepest nesting of text that becomes one `match`; deeper text is as many.
+const MAX_MATCH_DEPTH: usize = 8;
+
+/// A filter that is text only as the argument of one `match(column, '…')`: the index answers it at once.
+fn match_query(filter: &Filter, depth: usize) -> Option<String> {
+    let group = |filters: &[Filter], word: &str| {
+        let parts = filters.iter().map(|part| match_query(part, depth + 1)).collect::<Option<Vec<_>>>()?;
+        Some(format!("({})", parts.join(word)))
+    };
+    match filter {
         // Quotes inside only separate words: they cannot be part of one.
-        Text::Phrase(phrase) => format!("\"{}\"", phrase.replace(['"', '\\'], " ")),
-        Text::Prefix(prefix) => format!("{prefix}*"),
+        Filter::Text(Text::Phrase(phrase)) => Some(format!("\"{}\"", phrase.replace(['"', '\\'], " "))),
+        Filter::Text(Text::Prefix(prefix)) => Some(format!("{prefix}*")),
+        Filter::And(filters) if depth < MAX_MATCH_DEPTH => group(filters, " AND "),
+        Filter::Or(filters) if depth < MAX_MATCH_DEPTH => group(filters, " OR "),
+        _ => None,
     }
 }
 
@@ -145,6 +158,7 @@ fn like_pattern(pieces: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::search::parse;
 
     #[test]
     fn wildcards_become_like_patterns_with_escapes() {
@@ -154,7 +168,17 @@ mod tests {
 
     #[test]
     fn no_quote_leaves_a_phrase() {
-        assert_eq!(match_query(&Text::Phrase(r#"a" OR "b"#.into())), r#""a  OR  b""#);
+        let phrase = Filter::Text(Text::Phrase(r#"a" OR "b"#.into()));
+        assert_eq!(match_query(&phrase, 0).unwrap(), r#""a  OR  b""#);
+    }
+
+    #[test]
+    fn text_is_one_match_and_negation_is_not_in_it() {
+        let filter = parse("a (b OR c*) -d", Subject::Logs).unwrap();
+        assert_eq!(
+            predicate(&filter, Subject::Logs).unwrap().to_string(),
+            r#"match(body, Utf8("\"a\"")) AND match(body, Utf8("(\"b\" OR c*)")) AND match(body, Utf8("\"d\"")) IS NOT TRUE"#
+        );
     }
 
     #[test]

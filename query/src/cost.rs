@@ -1,0 +1,39 @@
+//! Questions that are answered by several plans: their cost together.
+
+use crate::Stats;
+
+/// Cost of all plans run so far for one answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost(Stats);
+
+impl Cost {
+    pub(crate) const fn new() -> Self {
+        Self(Stats {
+            rows: 0,
+            elapsed_ms: 0,
+            rows_scanned: 0,
+            bytes_scanned: 0,
+            segments_scanned: 0,
+            segments_pruned: 0,
+            memory_peak_bytes: 0,
+            complete: true,
+        })
+    }
+
+    /// One more plan, run after the others.
+    pub(crate) fn add(&mut self, next: Stats) {
+        let Stats { elapsed_ms, rows_scanned, bytes_scanned, segments_scanned, segments_pruned, .. } = next;
+        self.0.elapsed_ms += elapsed_ms;
+        self.0.rows_scanned += rows_scanned;
+        self.0.bytes_scanned += bytes_scanned;
+        self.0.segments_scanned += segments_scanned;
+        self.0.segments_pruned += segments_pruned;
+        self.0.memory_peak_bytes = self.0.memory_peak_bytes.max(next.memory_peak_bytes);
+        self.0.complete &= next.complete;
+    }
+
+    /// The cost of an answer of so many rows.
+    pub(crate) fn of(self, rows: usize) -> Stats {
+        Stats { rows: rows as u64, ..self.0 }
+    }
+}
