@@ -8,6 +8,7 @@ mod api;
 mod assets;
 pub mod auth;
 mod error;
+mod formats;
 mod json;
 mod params;
 pub mod wire;
@@ -18,6 +19,7 @@ use axum::{
     Router,
     routing::{delete, get, post},
 };
+use futures::future::BoxFuture;
 use query::Query;
 use tower_http::compression::CompressionLayer;
 
@@ -45,6 +47,10 @@ pub trait Process: fmt::Debug + Send + Sync {
     fn memory(&self) -> wire::MemoryStatus;
     /// Unpredictable bytes.
     fn random_bytes(&self) -> [u8; 16];
+    /// Ends when the process begins to stop: answers without an end of their own end then.
+    fn stopping(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// What all handlers share. Cheap to clone.
@@ -96,9 +102,23 @@ pub fn router(state: State) -> Router {
         .route("/metrics", get(api::status::metrics))
         .route("/api/status", get(api::status::status))
         .route("/api/whoami", get(api::status::whoami))
-        .route("/api/openapi.json", get(api::status::openapi));
+        .route("/api/openapi.json", get(api::status::openapi))
+        .route("/api/sql", get(api::sql::get).post(api::sql::post))
+        .route("/api/sql/explain", post(api::sql::explain))
+        .route("/api/sql/schema", get(api::sql::schema))
+        .route("/api/queries", get(api::sql::running))
+        .route("/api/queries/{query_id}", delete(api::sql::cancel))
+        .route("/api/logs", get(api::logs::page))
+        .route("/api/logs/histogram", get(api::logs::histogram))
+        .route("/api/logs/fields", get(api::logs::fields))
+        .route("/api/logs/tail", get(api::logs::tail))
+        .route("/api/traces", get(api::traces::search))
+        .route("/api/traces/{trace_id}", get(api::traces::one))
+        .route("/api/services", get(api::services::list));
 
-    let admin = Router::new();
+    let admin = Router::new()
+        .route("/api/admin/flush", post(api::admin::flush))
+        .route("/api/admin/compact", post(api::admin::compact));
 
     open.merge(auth::guarded(viewer, &state, Access::View))
         .merge(auth::guarded(admin, &state, Access::Administer))

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use axum::{
+    extract::{FromRequestParts, Query},
+    http::request::Parts,
+};
 use jiff::Timestamp;
 use query::TimeRange;
 
@@ -9,6 +13,21 @@ use crate::{
     error::{Answer, Problem},
     wire::TimeText,
 };
+
+/// Parameters of the query string; an unknown or unreadable one is a problem.
+#[derive(Clone, Debug)]
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<T: serde::de::DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => Err(Problem::invalid(rejection.body_text())),
+        }
+    }
+}
 
 /// Window of a question that names none.
 const DEFAULT_WINDOW: &str = "now-1h";

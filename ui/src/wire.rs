@@ -94,8 +94,12 @@ pub struct Listeners {
 pub struct StorageStatus {
     pub tables: Vec<TableStatus>,
     pub wal_bytes: u64,
+    pub memtable_bytes: u64,
+    pub memtable_budget_bytes: u64,
     pub disk_free_bytes: u64,
     pub disk_used_bytes: u64,
+    /// Why no telemetry is taken at the moment; null when it is.
+    pub refuses_because: Option<String>,
 }
 
 /// What is stored of one table.

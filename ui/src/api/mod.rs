@@ -1,11 +1,35 @@
 //! Endpoints, one family a file.
 
+pub(crate) mod admin;
+pub(crate) mod logs;
+pub(crate) mod services;
+pub(crate) mod sql;
 pub(crate) mod status;
+pub(crate) mod traces;
 
 /// What `/api/openapi.json` serves.
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(title = "Rootline", description = "Logs, traces and metrics: search, SQL and the server itself"),
-    paths(status::status, status::whoami)
+    paths(
+        sql::get,
+        sql::post,
+        sql::explain,
+        sql::schema,
+        sql::running,
+        sql::cancel,
+        logs::page,
+        logs::histogram,
+        logs::fields,
+        logs::tail,
+        traces::search,
+        traces::one,
+        services::list,
+        status::status,
+        status::whoami,
+        admin::flush,
+        admin::compact,
+    ),
+    components(schemas(crate::wire::TailDropped))
 )]
 pub(crate) struct Document;

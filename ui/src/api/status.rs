@@ -7,7 +7,7 @@ use axum::{
 };
 use config::Role;
 
-use crate::{State, auth::Identity, json::timestamp, wire};
+use crate::{State, auth::Identity, error::Answer, json::timestamp, wire};
 
 /// The process runs.
 pub(crate) async fn healthz() -> &'static str {
@@ -30,11 +30,11 @@ pub(crate) async fn metrics(Extracted(state): Extracted<State>) -> ([(HeaderName
 
 /// State of the server.
 #[utoipa::path(get, path = "/api/status", tag = "server", responses((status = 200, body = wire::Status)))]
-pub(crate) async fn status(Extracted(state): Extracted<State>) -> Json<wire::Status> {
+pub(crate) async fn status(Extracted(state): Extracted<State>) -> Answer<Json<wire::Status>> {
     let (process, config) = (state.process(), state.config());
     let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let uptime_nano = process.now_unix_nano().saturating_sub(process.started_at_unix_nano());
-    Json(wire::Status {
+    Ok(Json(wire::Status {
         version: process.version().to_owned(),
         commit: process.commit().map(str::to_owned),
         started_at: timestamp(process.started_at_unix_nano()),
@@ -42,7 +42,7 @@ pub(crate) async fn status(Extracted(state): Extracted<State>) -> Json<wire::Sta
         roles: vec!["all".to_owned()],
         ready: process.is_ready(),
         listeners: process.listeners(),
-        storage: wire::StorageStatus::default(),
+        storage: storage(&state)?,
         ingest: process.ingest(),
         memory: process.memory(),
         limits: wire::LimitsStatus {
@@ -54,6 +54,29 @@ pub(crate) async fn status(Extracted(state): Extracted<State>) -> Json<wire::Sta
             max_concurrent_queries: config.query.max_concurrent as u64,
             max_statement_bytes: config.query.max_statement_size.as_u64(),
         },
+    }))
+}
+
+fn storage(state: &State) -> Answer<wire::StorageStatus> {
+    let status = state.query().storage_status()?;
+    let table = |table: query::TableStatus| wire::TableStatus {
+        name: table.name.to_owned(),
+        segments: table.segments as u64,
+        segment_rows: table.segment_rows,
+        segment_bytes: table.segment_bytes,
+        memtable_rows: table.memtable_rows,
+        memtable_bytes: table.memtable_bytes,
+        oldest: table.oldest_unix_nano.map(timestamp),
+        newest: table.newest_unix_nano.map(timestamp),
+    };
+    Ok(wire::StorageStatus {
+        tables: status.tables.into_iter().map(table).collect(),
+        wal_bytes: status.wal_bytes,
+        memtable_bytes: status.memtable_bytes,
+        memtable_budget_bytes: status.memtable_budget_bytes,
+        disk_free_bytes: status.disk_free_bytes,
+        disk_used_bytes: status.disk_used_bytes,
+        refuses_because: status.refuses_because,
     })
 }
 
