@@ -3,34 +3,59 @@
 use std::{future::Future, path::Path, sync::Arc};
 
 use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
 use object_store::{ObjectStore, local::LocalFileSystem};
 
 use crate::{
     catalog::{Catalog, SqliteCatalog},
     clock::Clock,
+    compaction,
     error::{Error, Result},
     files::{Disk, FileSystem},
     model::Table,
     random::Random,
-    segment::{self, BuiltSegment},
+    segment::{self, BuiltSegment, Segment},
 };
 
 /// Makes segment files of rows.
+#[async_trait]
 pub trait SegmentBuilder: Send + Sync + std::fmt::Debug {
     /// Sorts the rows and writes one segment per time bucket.
     ///
     /// # Errors
     /// `Internal`: the rows stay in memory and in the WAL.
     fn build(&self, table: Table, batches: &[RecordBatch], settings: &config::Storage) -> Result<Vec<BuiltSegment>>;
+
+    /// One segment with the rows of all `inputs`, which are of one tenant, table and time bucket. Holds about
+    /// `memory_bytes` at once.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Unavailable`, `Internal`: the inputs stay.
+    async fn merge(
+        &self,
+        inputs: &[Arc<Segment>],
+        settings: &config::Storage,
+        memory_bytes: usize,
+    ) -> Result<BuiltSegment>;
 }
 
-/// Parquet with its indexes: [`segment::build`].
+/// Parquet with its indexes: [`segment::build`] and [`compaction::merge`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ParquetBuilder;
 
+#[async_trait]
 impl SegmentBuilder for ParquetBuilder {
     fn build(&self, table: Table, batches: &[RecordBatch], settings: &config::Storage) -> Result<Vec<BuiltSegment>> {
         segment::build(table, batches, settings)
+    }
+
+    async fn merge(
+        &self,
+        inputs: &[Arc<Segment>],
+        settings: &config::Storage,
+        memory_bytes: usize,
+    ) -> Result<BuiltSegment> {
+        compaction::merge::merge(inputs, settings, memory_bytes).await
     }
 }
 

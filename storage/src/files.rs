@@ -48,12 +48,6 @@ pub trait FileSystem: Send + Sync + fmt::Debug {
     /// `NotFound`; whatever the disk says.
     fn read_start(&self, path: &str, bytes: usize) -> io::Result<Bytes>;
 
-    /// Cuts a file to that length and makes its content durable.
-    ///
-    /// # Errors
-    /// Whatever the disk says.
-    fn truncate(&self, path: &str, bytes: u64) -> io::Result<()>;
-
     /// Removes a file; fine if it is gone already.
     ///
     /// # Errors
@@ -204,14 +198,6 @@ impl FileSystem for Disk {
         Ok(start.into())
     }
 
-    fn truncate(&self, path: &str, bytes: u64) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).open(self.path(path))?;
-        if file.metadata()?.len() != bytes {
-            file.set_len(bytes)?;
-        }
-        file.sync_all()
-    }
-
     fn remove(&self, path: &str) -> io::Result<()> {
         match std::fs::remove_file(self.path(path)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -258,15 +244,14 @@ mod tests {
     }
 
     #[test]
-    fn an_append_file_grows_and_is_cut() {
+    fn an_append_file_grows() {
         let directory = tempfile::tempdir().unwrap();
         let disk = Disk::open(directory.path()).unwrap();
         let mut file = disk.create("wal/1").unwrap();
         file.append(b"abc").unwrap();
         file.append(b"def").unwrap();
         file.sync().unwrap();
-        disk.truncate("wal/1", 4).unwrap();
-        assert_eq!(disk.read("wal/1").unwrap(), "abcd");
+        assert_eq!(disk.read("wal/1").unwrap(), "abcdef");
         assert_eq!(disk.create("wal/1").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     }
 

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     model::{Table, Tenant},
     segment::{BuiltSegment, Segment, SegmentId, SegmentMeta},
-    store::{Place, Sealed, Store},
+    store::{Place, Published, Sealed, Store},
 };
 
 /// Directory of the segments.
@@ -32,19 +32,20 @@ impl Store {
 
     /// Flushes sealed memtables, oldest first, until there are none.
     async fn flush_sealed(&self) -> Result<()> {
-        let mut keys_through = self.flushing.lock().await;
+        let mut published = self.flushing.lock().await;
         while let Some((place, sealed)) = self.next_sealed() {
             let started = self.environment.clock.monotonic();
-            let publication = self.prepared(&place, &sealed, *keys_through).await?;
+            let publication = self.prepared(&place, &sealed, *published).await?;
             let version = self.environment.catalog.publish(&publication).await?;
-            *keys_through = publication.through_sequence.max(*keys_through);
+            published.keys_through = published.keys_through.max(publication.through_sequence);
+            published.wal_floor = published.wal_floor.max(publication.wal_floor);
             self.show(&place, &publication, version);
             let seconds = (self.environment.clock.monotonic() - started).as_secs_f64();
             let table = place.1.name();
             metrics::histogram!("rootline_flush_seconds", "table" => table).record(seconds);
             metrics::counter!("rootline_flush_rows_total", "table" => table).increment(sealed.rows.row_count() as u64);
             tracing::debug!(table, rows = sealed.rows.row_count(), segments = publication.segments.len(), "flushed");
-            self.drop_wal(*keys_through).await?;
+            self.drop_wal(published.wal_floor).await;
         }
         Ok(())
     }
@@ -59,18 +60,23 @@ impl Store {
     }
 
     /// What to publish for a memtable: segments already written for an earlier try, or written now.
-    async fn prepared(&self, place: &Place, sealed: &Arc<Sealed>, keys_through: u64) -> Result<Publication> {
+    async fn prepared(&self, place: &Place, sealed: &Arc<Sealed>, published: Published) -> Result<Publication> {
         let earlier = sealed.publication.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(publication) = earlier {
             return Ok(publication);
         }
+        let segments = self.write_segments(place, sealed).await?;
+        let keys_through = published.keys_through.max(sealed.through_sequence);
+        let flushed = self.view().flushed_sequence_after(place);
+        let has_unsaved_keys = !self.duplicates.stored_between(keys_through, flushed).is_empty();
         let publication = Publication {
             tenant: place.0.clone(),
             table: place.1,
             through_sequence: sealed.through_sequence,
-            segments: self.write_segments(place, sealed).await?,
-            keys: self.duplicates.stored_between(keys_through, sealed.through_sequence),
-            keys_since_unix_nano: self.duplicates.since_unix_nano(),
+            wal_floor: if has_unsaved_keys { flushed.min(keys_through) } else { flushed },
+            segments,
+            keys: self.duplicates.stored_between(published.keys_through, sealed.through_sequence),
+            keys_from_sequence: self.duplicates.oldest_sequence(),
         };
         *sealed.publication.lock().unwrap_or_else(PoisonError::into_inner) = Some(publication.clone());
         Ok(publication)
@@ -148,24 +154,15 @@ impl Store {
         Segment::open(meta.clone(), Arc::clone(&self.environment.objects), Arc::clone(&self.cache))
     }
 
-    /// Drops the WAL files that no table and no batch key needs any more.
-    pub(crate) async fn drop_wal(&self, keys_through: u64) -> Result<()> {
-        let through = self.view().flushed_sequence().min(keys_through);
+    /// Drops the WAL files that the catalog says are of no use any more.
+    pub(crate) async fn drop_wal(&self, wal_floor: u64) {
         let wal = Arc::clone(&self.wal);
-        let removed = self
-            .environment
-            .threads
-            .blocking(move || {
-                wal.remove_through(through).map_err(|e| Error::unavailable("WAL file cannot be removed").with_source(e))
-            })
-            .await;
-        match removed {
-            Ok(_) => Ok(()),
+        let removed = self.environment.threads.blocking(move || {
+            wal.remove_through(wal_floor).map_err(|e| Error::unavailable("WAL file cannot be removed").with_source(e))
+        });
+        if let Err(error) = removed.await {
             // The rows are in segments; the file is tried again after the next flush.
-            Err(error) => {
-                tracing::warn!(%error, "a WAL file stays");
-                Ok(())
-            }
+            tracing::warn!(%error, "a WAL file stays");
         }
     }
 }

@@ -24,6 +24,8 @@ mod recover;
 mod retention;
 pub mod schema;
 pub mod segment;
+#[cfg(test)]
+mod simulation;
 mod snapshot;
 mod status;
 mod store;

@@ -28,11 +28,12 @@ pub(crate) async fn flush_loop(store: Weak<Store>) {
             clock.sleep(TICK).await;
         }
         store.delete_retired().await;
-        // Waiting must not keep the store alive for longer than a tick.
-        let wanted = store.flush_wanted.notified();
+        // Waiting must not keep the store alive.
+        let wanted = Arc::clone(&store.flush_wanted);
+        drop(store);
         tokio::select! {
             biased;
-            () = wanted => {}
+            () = wanted.notified() => {}
             () = clock.sleep(TICK) => {}
         }
     }
@@ -120,7 +121,7 @@ impl Store {
         let started = self.environment.clock.monotonic();
         let rows: u64 = inputs.iter().map(|segment| segment.meta().row_count).sum();
         let memory = self.config.compaction.memory.as_usize();
-        let merged = compaction::merge::merge(&inputs, &self.config.storage, memory).await?;
+        let merged = self.environment.builder.merge(&inputs, &self.config.storage, memory).await?;
         if merged.row_count != rows {
             return Err(Error::internal(format!("a merge of {rows} rows of {} made {}", place.1, merged.row_count)));
         }
@@ -222,6 +223,7 @@ impl Store {
     pub(crate) async fn shutdown(self: &Arc<Self>, deadline: Duration) -> Result<()> {
         self.close();
         self.wal.close();
+        self.flush_wanted.notify_one();
         let flushed = self.environment.clock.clone().timeout(deadline, self.drain_and_flush()).await;
         let flushed = flushed.unwrap_or_else(|_| Err(Error::unavailable("the deadline of the shutdown has passed")));
         self.environment.catalog.close().await;
@@ -245,8 +247,9 @@ impl Store {
             .await?;
         self.flush_all().await?;
         // Everything is in segments: an empty log needs no files.
-        let keys_through = self.flushing.lock().await;
+        let published = self.flushing.lock().await;
         self.wal.finish_file(self.committed_sequence() + 1);
-        self.drop_wal(*keys_through).await
+        self.drop_wal(published.wal_floor).await;
+        Ok(())
     }
 }

@@ -8,10 +8,10 @@ use crate::{
     catalog::{Contents, StoredKey},
     environment::Environment,
     error::{Error, ErrorKind, Result},
-    files::FileSystem,
+    files::{FileSystem, TEMPORARY_SUFFIX},
     flush::SEGMENTS,
     status::Recovery,
-    store::Store,
+    store::{Published, Store},
     wal::{
         Wal,
         file_name::{DIRECTORY, FILE_HEADER_BYTES, FileName},
@@ -35,17 +35,20 @@ impl Store {
         let (recovery, log_files) =
             environment.threads.blocking(move || Ok((clear_leftovers(&*files, &listing)?, list_log(&*files)?))).await?;
 
-        let keys_through = contents.keys.iter().map(|key| key.sequence).max().unwrap_or(0);
-        let flushed = contents.checkpoints.values().copied().max().unwrap_or(0).max(keys_through);
-        let mut store = Self::new(config, environment, keys_through);
+        // Whatever moved a checkpoint kept the batch keys up to it as well.
+        let flushed = contents.checkpoints.values().copied().max().unwrap_or(0);
+        let published = Published { keys_through: flushed, wal_floor: contents.wal_floor };
+        let mut store = Self::new(config, environment, published);
         store.recovery = recovery;
         store.load(&contents);
-        let finished = store.replay(&contents, log_files).await?;
+        let mut finished = store.replay(&contents, log_files).await?;
 
         let mut view = store.view_mut();
-        view.committed_sequence = view.committed_sequence.max(flushed);
+        view.committed_sequence = view.committed_sequence.max(flushed).max(contents.wal_floor);
         let next_sequence = view.committed_sequence + 1;
         drop(view);
+        // A file without a younger one ends where the log ends.
+        finished.iter_mut().for_each(|file| file.last_sequence = file.last_sequence.min(next_sequence - 1));
         let (environment, settings) = (&store.environment, &config.storage);
         let log = Log::new(
             Arc::clone(&environment.files),
@@ -93,13 +96,6 @@ impl Store {
             let is_last = last_path.as_ref() == Some(&file.path);
             finished.push(self.replay_file(contents, file, &bytes, is_last, &mut order).await?);
         }
-        if let Some(last) = order.last() {
-            self.view_mut().committed_sequence = last;
-            // A file without a younger one ends where the log ends.
-            for file in &mut finished {
-                file.last_sequence = file.last_sequence.min(last);
-            }
-        }
         self.recovery.missing_frames = order.missing().iter().map(|run| run.end() - run.start() + 1).sum();
         Ok(finished)
     }
@@ -115,7 +111,8 @@ impl Store {
         let scan = replay::scan(bytes, file.name.nonce);
         self.recovery.damaged_bytes += scan.damaged_bytes as u64;
         for found in &scan.frames {
-            if order.admit(found.header.sequence, file.void_from) {
+            let sequence = found.header.sequence;
+            if order.admit(sequence, file.void_from) && sequence > contents.wal_floor {
                 self.replay_frame(contents, found)?;
                 self.recovery.frames += 1;
             }
@@ -124,19 +121,37 @@ impl Store {
                 self.flush_all().await?;
             }
         }
-        let mut bytes = file.bytes;
-        if is_last {
-            // What is visible from now on must be durable, and what is torn must not look like damage next time.
-            self.recovery.torn_bytes += bytes - scan.valid_bytes as u64;
-            bytes = scan.valid_bytes as u64;
-            let (files, path) = (Arc::clone(&self.environment.files), file.path.clone());
-            self.environment
-                .threads
-                .blocking(move || files.truncate(&path, bytes).map_err(|error| unreadable(&path, error)))
-                .await?;
-        }
         let last_sequence = file.void_from.map_or(u64::MAX, |first| first.saturating_sub(1));
-        Ok(Finished { name: file.name, path: file.path, bytes, last_sequence })
+        let finished = Finished { name: file.name, path: file.path, bytes: file.bytes, last_sequence };
+        if !is_last {
+            return Ok(finished);
+        }
+        self.recovery.torn_bytes += finished.bytes - scan.valid_bytes as u64;
+        let frames: Vec<_> = scan.frames.iter().map(|found| found.bytes).collect();
+        self.rewrite(finished, frames.concat()).await
+    }
+
+    /// Writes the whole frames of the last file once more, and removes it. What is visible from now on must be durable,
+    /// and syncing the old file would not prove that: the crash may have followed a failed fsync, after which the kernel
+    /// shows bytes that it will never write.
+    async fn rewrite(&self, old: Finished, frames: Vec<u8>) -> Result<Finished> {
+        // The same first sequence makes the old file void, should the crash come in between.
+        let name = FileName { number: old.name.number + 1, ..old.name };
+        let new = Finished { name, path: name.path(), bytes: 0, last_sequence: old.last_sequence };
+        let mut bytes = name.header().to_vec();
+        bytes.extend(frames);
+        let new = Finished { bytes: bytes.len() as u64, ..new };
+        let (files, path) = (Arc::clone(&self.environment.files), new.path.clone());
+        self.environment
+            .threads
+            .blocking(move || {
+                files
+                    .put_durable(&path, &bytes)
+                    .and_then(|()| files.remove(&old.path))
+                    .map_err(|error| Error::unavailable(format!("{path} cannot be written")).with_source(error))
+            })
+            .await?;
+        Ok(new)
     }
 
     fn replay_frame(&mut self, contents: &Contents, found: &Found<'_>) -> Result<()> {
@@ -205,6 +220,11 @@ fn clear_leftovers(files: &dyn FileSystem, contents: &Contents) -> Result<Recove
 fn list_log(files: &dyn FileSystem) -> Result<Vec<Listed>> {
     let mut listed = Vec::new();
     for (path, bytes) in files.list(DIRECTORY).map_err(|error| unreadable(DIRECTORY, error))? {
+        if path.ends_with(TEMPORARY_SUFFIX) {
+            // Rewriting the last file was not finished.
+            files.remove(&path).map_err(|error| unreadable(&path, error))?;
+            continue;
+        }
         let start = files.read_start(&path, FILE_HEADER_BYTES).map_err(|error| unreadable(&path, error))?;
         match FileName::from_header(&start).or_else(|| FileName::parse(&path)) {
             Some(name) => listed.push(Listed { name, path, bytes, void_from: None }),

@@ -46,12 +46,11 @@ pub(crate) struct Store {
     pub(crate) cache: Arc<SegmentCache>,
     view: RwLock<View>,
     tails: HashMap<Table, broadcast::Sender<RecordBatch>>,
-    /// One flush at a time, so that a table's checkpoints are published in order. Holds the last sequence whose batch
-    /// key is in the catalog.
-    pub(crate) flushing: tokio::sync::Mutex<u64>,
+    /// One flush at a time, so that a table's checkpoints are published in order.
+    pub(crate) flushing: tokio::sync::Mutex<Published>,
     /// One merge or retention run at a time.
     pub(crate) exchanging: tokio::sync::Mutex<()>,
-    pub(crate) flush_wanted: Notify,
+    pub(crate) flush_wanted: Arc<Notify>,
     pub(crate) retired: Mutex<Vec<Retired>>,
     pub(crate) disk_free_bytes: AtomicU64,
     pub(crate) is_disk_full: AtomicBool,
@@ -62,6 +61,15 @@ pub(crate) struct Store {
     pub(crate) log_thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// What the start found.
     pub(crate) recovery: Recovery,
+}
+
+/// What of the log is in the catalog.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Published {
+    /// Batch keys of requests up to this sequence.
+    pub(crate) keys_through: u64,
+    /// The WAL's floor.
+    pub(crate) wal_floor: u64,
 }
 
 /// What readers see.
@@ -97,11 +105,6 @@ pub(crate) struct Sealed {
 impl TableView {
     pub(crate) fn new(table: Table) -> Self {
         Self { active: Memtable::new(table), sealed: Vec::new(), segments: Arc::default() }
-    }
-
-    /// The first sequence with rows that are in no segment.
-    pub(crate) fn first_unflushed(&self) -> Option<u64> {
-        self.sealed.first().map_or_else(|| self.active.first_sequence(), |sealed| sealed.rows.first_sequence())
     }
 
     fn memtables(&self) -> impl Iterator<Item = &Memtable> {
@@ -146,16 +149,21 @@ impl View {
         sealed
     }
 
-    /// Rows of all frames up to this sequence are in segments.
-    pub(crate) fn flushed_sequence(&self) -> u64 {
-        let first = self.tables.values().filter_map(TableView::first_unflushed).min();
+    /// Rows of all frames up to this sequence are in segments once the oldest sealed memtable of `published` is.
+    pub(crate) fn flushed_sequence_after(&self, published: &Place) -> u64 {
+        let first_unflushed = |(place, table): (&Place, &TableView)| {
+            let flushed = usize::from(place == published);
+            let mut left = table.sealed.iter().skip(flushed).map(|sealed| &sealed.rows).chain([&table.active]);
+            left.find_map(Memtable::first_sequence)
+        };
+        let first = self.tables.iter().filter_map(first_unflushed).min();
         first.map_or(self.committed_sequence, |first| first - 1)
     }
 }
 
 impl Store {
     /// A store without rows, and with a log that is put in its place once replay knows where it goes on.
-    pub(crate) fn new(config: &config::Config, environment: Environment, keys_through: u64) -> Self {
+    pub(crate) fn new(config: &config::Config, environment: Environment, published: Published) -> Self {
         let duplicates =
             Duplicates::new(environment.clock.clone(), config.ingest.dedup_window, config.ingest.dedup_max_entries);
         let log = Log::new(Arc::clone(&environment.files), environment.random.clone(), 0, Vec::new());
@@ -167,9 +175,9 @@ impl Store {
             cache: SegmentCache::new(usize::try_from(config.memory.cache_bytes()).unwrap_or(usize::MAX)),
             view: RwLock::default(),
             tails: Table::ALL.into_iter().map(|table| (table, broadcast::channel(TAIL_BATCHES).0)).collect(),
-            flushing: tokio::sync::Mutex::new(keys_through),
+            flushing: tokio::sync::Mutex::new(published),
             exchanging: tokio::sync::Mutex::default(),
-            flush_wanted: Notify::new(),
+            flush_wanted: Arc::default(),
             retired: Mutex::default(),
             disk_free_bytes: AtomicU64::new(u64::MAX),
             is_disk_full: AtomicBool::new(false),

@@ -128,10 +128,13 @@ impl Duplicates {
         keys
     }
 
-    /// Wall time before which keys are forgotten.
-    pub(crate) fn since_unix_nano(&self) -> i64 {
-        let window = i64::try_from(self.window.as_nanos()).unwrap_or(i64::MAX);
-        self.clock.now_unix_nano().saturating_sub(window)
+    /// The least sequence that is still known; those before are forgotten. By sequence and not by the wall clock, which
+    /// may jump.
+    pub(crate) fn oldest_sequence(&self) -> u64 {
+        let now = self.now();
+        let mut state = self.lock();
+        self.forget_old(&mut state, now);
+        state.order.front().map_or(0, |(sequence, _)| *sequence)
     }
 
     fn insert(&self, state: &mut State, key: Key, sequence: u64, stored_unix_nano: i64, stored_at: i64) {

@@ -37,6 +37,7 @@ pub struct MemoryCatalog {
 struct State {
     was_loaded: bool,
     version: u64,
+    wal_floor: u64,
     segments: BTreeMap<SegmentId, SegmentMeta>,
     checkpoints: BTreeMap<(Tenant, Table), u64>,
     keys: BTreeMap<(Tenant, BatchKey), StoredKey>,
@@ -81,6 +82,7 @@ impl Catalog for MemoryCatalog {
         Ok(Contents {
             is_new,
             version: state.version,
+            wal_floor: state.wal_floor,
             segments: state.segments.values().cloned().collect(),
             checkpoints: state.checkpoints.clone(),
             keys,
@@ -96,9 +98,10 @@ impl Catalog for MemoryCatalog {
                 state.checkpoints.insert(place, publication.through_sequence);
                 state.segments.extend(publication.segments.iter().map(|meta| (meta.id.clone(), meta.clone())));
                 state.version += 1;
+                state.wal_floor = state.wal_floor.max(publication.wal_floor);
                 let keys = publication.keys.iter().map(|key| ((key.tenant.clone(), key.key), key.clone()));
                 state.keys.extend(keys);
-                state.keys.retain(|_, key| key.stored_unix_nano >= publication.keys_since_unix_nano);
+                state.keys.retain(|_, key| key.sequence >= publication.keys_from_sequence);
             }
             state.version
         };

@@ -4,6 +4,7 @@
 //! Named invariants, the same in every home:
 //! - *one step*: a publication adds its segments, moves its table's checkpoint and keeps its batch keys, or does nothing.
 //! - *forward*: a checkpoint never moves back; a publication at or behind it changes nothing.
+//! - *floor*: the floor of the WAL never moves down.
 //! - *exchange*: a replacement removes live segments only, and all of them or none.
 //! - *version*: every change of the segments makes the version larger.
 
@@ -16,7 +17,10 @@ use std::{collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
 
-pub use self::{memory::MemoryCatalog, sqlite::SqliteCatalog};
+pub use self::{
+    memory::{CrashPoint, MemoryCatalog},
+    sqlite::SqliteCatalog,
+};
 use crate::{
     error::Result,
     model::{BatchKey, Table, Tenant},
@@ -47,6 +51,8 @@ pub struct Contents {
     pub segments: Vec<SegmentMeta>,
     /// Rows of frames up to the checkpoint are in segments (or were dropped by retention).
     pub checkpoints: BTreeMap<(Tenant, Table), u64>,
+    /// Frames up to this sequence are of no use to anybody, whatever a file of the log says.
+    pub wal_floor: u64,
     /// Requests of the last window, oldest first.
     pub keys: Vec<StoredKey>,
 }
@@ -60,12 +66,15 @@ pub struct Publication {
     pub table: Table,
     /// The table's new checkpoint: rows of all frames up to it are in segments now.
     pub through_sequence: u64,
+    /// Frames up to this sequence are of no use any more; never above any table's unflushed rows. A WAL file is removed
+    /// only below it: should the removal be undone by a power cut, the file is not believed.
+    pub wal_floor: u64,
     /// The new segments.
     pub segments: Vec<SegmentMeta>,
     /// Keys of requests stored since the last publication.
     pub keys: Vec<StoredKey>,
-    /// Keys stored before this are forgotten.
-    pub keys_since_unix_nano: i64,
+    /// Keys with a smaller sequence are forgotten.
+    pub keys_from_sequence: u64,
 }
 
 /// The home of the catalog.

@@ -94,8 +94,10 @@ impl SqliteCatalog {
 impl Catalog for SqliteCatalog {
     async fn load(&self) -> Result<Contents> {
         let mut transaction = self.begin().await?;
-        let version: i64 =
-            sqlx::query_scalar("SELECT version FROM state").fetch_one(&mut *transaction).await.map_err(unavailable)?;
+        let (version, wal_floor): (i64, i64) = sqlx::query_as("SELECT version, wal_floor FROM state")
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
         let segments = sqlx::query("SELECT meta FROM segments ORDER BY id")
             .fetch_all(&mut *transaction)
             .await
@@ -113,6 +115,7 @@ impl Catalog for SqliteCatalog {
         Ok(Contents {
             is_new: self.is_new,
             version: version.cast_unsigned(),
+            wal_floor: wal_floor.cast_unsigned(),
             segments: segments.iter().map(segment).collect::<Result<_>>()?,
             checkpoints: checkpoints.iter().map(checkpoint).collect::<Result<_>>()?,
             keys: keys.iter().map(stored_key).collect::<Result<_>>()?,
@@ -150,8 +153,13 @@ impl Catalog for SqliteCatalog {
             .await
             .map_err(unavailable)?;
         }
-        sqlx::query("DELETE FROM batch_keys WHERE stored_unix_nano < ?")
-            .bind(publication.keys_since_unix_nano)
+        sqlx::query("DELETE FROM batch_keys WHERE sequence < ?")
+            .bind(publication.keys_from_sequence.cast_signed())
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+        sqlx::query("UPDATE state SET wal_floor = max(wal_floor, ?)")
+            .bind(publication.wal_floor.cast_signed())
             .execute(&mut *transaction)
             .await
             .map_err(unavailable)?;

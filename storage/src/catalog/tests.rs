@@ -29,9 +29,10 @@ fn publication(through_sequence: u64, segments: &[&str], keys: Vec<StoredKey>) -
         tenant: Tenant::default(),
         table: Table::Logs,
         through_sequence,
+        wal_floor: through_sequence - 1,
         segments: segments.iter().map(|id| meta(id)).collect(),
         keys,
-        keys_since_unix_nano: 0,
+        keys_from_sequence: 0,
     }
 }
 
@@ -84,6 +85,7 @@ async fn what_is_published_is_there_after_opening_again() {
         assert_eq!(contents.segments, [meta("a"), meta("b")]);
         assert_eq!(contents.checkpoints[&(Tenant::default(), Table::Logs)], 5);
         assert_eq!(contents.keys, keys);
+        assert_eq!(contents.wal_floor, 4);
     })
     .await;
 }
@@ -101,6 +103,7 @@ async fn publishing_again_changes_nothing_and_checkpoints_only_go_forward() {
         assert_eq!(catalog.publish(&spans).await.unwrap(), 2);
         let contents = catalog.load().await.unwrap();
         assert_eq!(ids(&contents), ["a", "s"]);
+        assert_eq!(contents.wal_floor, 4, "it never moves down");
         assert_eq!(contents.checkpoints.values().copied().collect::<Vec<_>>(), [5, 2]);
     })
     .await;
@@ -131,7 +134,7 @@ async fn old_keys_are_forgotten() {
         let catalog = home.open().await;
         catalog.load().await.unwrap();
         catalog.publish(&publication(5, &["a"], vec![key(1, 4, 100), key(2, 5, 200)])).await.unwrap();
-        let later = Publication { keys_since_unix_nano: 150, ..publication(6, &["b"], vec![key(3, 6, 300)]) };
+        let later = Publication { keys_from_sequence: 5, ..publication(6, &["b"], vec![key(3, 6, 300)]) };
         catalog.publish(&later).await.unwrap();
         assert_eq!(catalog.load().await.unwrap().keys, [key(2, 5, 200), key(3, 6, 300)]);
     })

@@ -100,8 +100,14 @@ impl Log {
         // A number is used once, even when making the file fails half way.
         let name = FileName { number: self.next_number, first_sequence, nonce: self.random.next_u64() };
         self.next_number += 1;
-        let file = self.files.create(&name.path())?;
-        Ok(Current { name, file, bytes: 0 })
+        match self.files.create(&name.path()) {
+            Ok(file) => Ok(Current { name, file, bytes: 0 }),
+            Err(error) => {
+                // It may be there all the same, and goes with the others.
+                self.finished.push(Finished { name, path: name.path(), bytes: 0, last_sequence: first_sequence - 1 });
+                Err(error)
+            }
+        }
     }
 
     /// Appends no more to the current file, whose valid frames end before `next_sequence`.

@@ -14,6 +14,8 @@ pub struct Found<'a> {
     pub header: Header,
     /// Its checked body.
     pub body: &'a [u8],
+    /// All of it, header and body.
+    pub bytes: &'a [u8],
 }
 
 /// What one file holds.
@@ -40,9 +42,10 @@ pub fn scan(bytes: &[u8], nonce: u64) -> Scan<'_> {
         match frame::read(&bytes[at..], nonce) {
             Ok((header, body)) => {
                 scan.damaged_bytes += at - scan.valid_bytes;
+                let start = at;
                 at += frame::HEADER_BYTES + header.body_bytes;
                 scan.valid_bytes = at;
-                scan.frames.push(Found { header, body });
+                scan.frames.push(Found { header, body, bytes: &bytes[start..at] });
             }
             // A right header is not believed about its length when the body is wrong: a frame may begin inside.
             Err(Damage::Header | Damage::Body) => match next_magic(bytes, at + 1) {

@@ -1,9 +1,10 @@
--- One row: the version of the catalog's content.
+-- One row: the version of the catalog's content; WAL frames up to the floor are of no use any more.
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    version INTEGER NOT NULL
+    version INTEGER NOT NULL,
+    wal_floor INTEGER NOT NULL
 );
-INSERT INTO state (id, version) VALUES (1, 0);
+INSERT INTO state (id, version, wal_floor) VALUES (1, 0, 0);
 
 -- The live segments. Columns are what is asked for in SQL; `meta` is the whole of it (JSON of SegmentMeta).
 CREATE TABLE segments (
@@ -34,4 +35,4 @@ CREATE TABLE batch_keys (
     stored_unix_nano INTEGER NOT NULL,
     PRIMARY KEY (tenant, batch_key)
 ) WITHOUT ROWID;
-CREATE INDEX batch_keys_by_age ON batch_keys (stored_unix_nano);
+CREATE INDEX batch_keys_by_sequence ON batch_keys (sequence);
