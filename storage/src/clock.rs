@@ -1,5 +1,5 @@
 //! Time, injected: the only file that asks the operating system for it or sleeps.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the one place where time comes from")]
+#![expect(clippy::disallowed_methods, reason = "the one place where time comes from")]
 
 use std::{
     fmt,

@@ -27,7 +27,7 @@ const COLUMN_OVERHEAD_BYTES: usize = 256;
 
 /// Rows of one table in memory.
 #[derive(Debug)]
-pub struct Memtable {
+pub(crate) struct Memtable {
     table: Table,
     chunks: Vec<Chunk>,
     row_count: usize,
@@ -49,7 +49,7 @@ struct Chunk {
 
 impl Memtable {
     /// Without rows.
-    pub const fn new(table: Table) -> Self {
+    pub(crate) const fn new(table: Table) -> Self {
         Self {
             table,
             chunks: Vec::new(),
@@ -65,7 +65,7 @@ impl Memtable {
     ///
     /// # Errors
     /// `Internal` when small batches cannot be merged: never for batches of the table's schema.
-    pub fn insert(&mut self, rows: RecordBatch, sequences: (u64, u64), now: Duration) -> Result<()> {
+    pub(crate) fn insert(&mut self, rows: RecordBatch, sequences: (u64, u64), now: Duration) -> Result<()> {
         if self.sequences.is_none() {
             self.since = now;
         }
@@ -102,37 +102,37 @@ impl Memtable {
     }
 
     /// The rows in order of arrival; cheap to hold on to.
-    pub fn batches(&self) -> Vec<Arc<RecordBatch>> {
+    pub(crate) fn batches(&self) -> Vec<Arc<RecordBatch>> {
         self.chunks.iter().map(|chunk| Arc::clone(&chunk.rows)).collect()
     }
 
     /// Number of rows.
-    pub const fn row_count(&self) -> usize {
+    pub(crate) const fn row_count(&self) -> usize {
         self.row_count
     }
 
     /// Memory that the rows hold.
-    pub const fn bytes(&self) -> usize {
+    pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Whether there are no rows.
-    pub const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.row_count == 0
     }
 
     /// Smallest range that holds the time of every row.
-    pub const fn time_range(&self) -> Option<TimeRange> {
+    pub(crate) const fn time_range(&self) -> Option<TimeRange> {
         self.time_range
     }
 
     /// The first sequence whose rows are here.
-    pub fn first_sequence(&self) -> Option<u64> {
+    pub(crate) fn first_sequence(&self) -> Option<u64> {
         self.sequences.map(|(first, _)| first)
     }
 
     /// Monotonic time of the first insert; meaningless without rows.
-    pub const fn since(&self) -> Duration {
+    pub(crate) const fn since(&self) -> Duration {
         self.since
     }
 }
@@ -141,7 +141,7 @@ impl Memtable {
 ///
 /// # Errors
 /// `Internal` when the batches are not of the table's schema.
-pub fn gather(table: Table, mut batches: Vec<RecordBatch>) -> Result<Vec<RecordBatch>> {
+pub(crate) fn gather(table: Table, mut batches: Vec<RecordBatch>) -> Result<Vec<RecordBatch>> {
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
     if batches.len() < 2 || rows > TARGET_ROWS {
         return Ok(batches);
@@ -153,7 +153,7 @@ pub fn gather(table: Table, mut batches: Vec<RecordBatch>) -> Result<Vec<RecordB
 }
 
 /// Memory that a batch holds. Buffers shared by several columns, as after decoding, are counted by the part used.
-pub fn held_bytes(rows: &RecordBatch) -> usize {
+pub(crate) fn held_bytes(rows: &RecordBatch) -> usize {
     rows.columns()
         .iter()
         .map(|column| {

@@ -43,10 +43,11 @@ impl Store {
         store.load(&contents);
         let mut finished = store.replay(&contents, log_files).await?;
 
-        let mut view = store.view_mut();
-        view.committed_sequence = view.committed_sequence.max(flushed).max(contents.wal_floor);
-        let next_sequence = view.committed_sequence + 1;
-        drop(view);
+        let next_sequence = {
+            let mut view = store.view_mut();
+            view.committed_sequence = view.committed_sequence.max(flushed).max(contents.wal_floor);
+            view.committed_sequence + 1
+        };
         // A file without a younger one ends where the log ends.
         finished.iter_mut().for_each(|file| file.last_sequence = file.last_sequence.min(next_sequence - 1));
         let (environment, settings) = (&store.environment, &config.storage);

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Live segments whose youngest row is older than its table's age.
-pub fn expired_segments<'a>(
+pub(crate) fn expired_segments<'a>(
     segments: impl IntoIterator<Item = &'a SegmentMeta>,
     settings: &config::Retention,
     now_unix_nano: i64,
@@ -43,7 +43,7 @@ const MAX_CLOCK_STEP_NANO: u64 = 3_600_000_000_000;
 
 /// Whether the wall clock is the one that the process started with. When it jumped nobody knows how old rows are, and
 /// deleting is the one thing that cannot be taken back.
-pub const fn is_clock_trusted(offset_at_start_nano: i64, offset_now_nano: i64) -> bool {
+pub(crate) const fn is_clock_trusted(offset_at_start_nano: i64, offset_now_nano: i64) -> bool {
     offset_now_nano.abs_diff(offset_at_start_nano) <= MAX_CLOCK_STEP_NANO
 }
 

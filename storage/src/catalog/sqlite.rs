@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// File name in the data directory.
-pub const FILE_NAME: &str = "catalog.db";
+const FILE_NAME: &str = "catalog.db";
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/catalog/migrations");
 
