@@ -1,4 +1,10 @@
 //! Which small segments to merge.
+//!
+//! Segments of one tenant, table and time bucket fall into tiers by size, each four times the one before. Enough
+//! neighbours in time within one tier become one segment of a higher tier. A row is therefore rewritten once per tier,
+//! a handful of times in its life, whatever the number of flushes.
+
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use crate::segment::{SegmentId, SegmentMeta};
 
@@ -9,8 +15,181 @@ pub struct Merge {
     pub inputs: Vec<SegmentId>,
 }
 
-/// The merges worth doing now, the most useful first. A segment is in at most one of them.
+/// Segments smaller than this are all in the lowest tier.
+const FIRST_TIER_BYTES: u64 = 1 << 20;
+
+/// Most inputs of one merge: each holds some decoded rows in memory.
+const MAX_INPUTS: usize = 64;
+
+/// Memory that a merge keeps for each row: its sort key, twice while sorting, and where it comes from.
+const ROW_BYTES: u64 = 96;
+
+/// The merges worth doing now: the first of each bucket, then the second of each, those of most inputs first. A segment
+/// is in at most one of them.
 pub fn merges(segments: &[SegmentMeta], settings: &config::Compaction) -> Vec<Merge> {
-    let _ = (segments, settings);
-    Vec::new()
+    let mut buckets: BTreeMap<_, Vec<&SegmentMeta>> = BTreeMap::new();
+    for meta in segments {
+        let bucket = (&meta.tenant, meta.table, meta.schema_version, meta.bucket_start_unix_nano);
+        buckets.entry(bucket).or_default().push(meta);
+    }
+    let mut planned: Vec<(usize, Merge)> = Vec::new();
+    for mut bucket in buckets.into_values() {
+        bucket.sort_by_key(|meta| (meta.time_range.start_unix_nano(), meta.time_range.end_unix_nano(), &meta.id));
+        planned.extend(bucket_merges(bucket, settings).into_iter().enumerate());
+    }
+    planned.sort_by_key(|(turn, merge)| (*turn, Reverse(merge.inputs.len())));
+    planned.into_iter().map(|(_, merge)| merge).collect()
+}
+
+fn bucket_merges(mut segments: Vec<&SegmentMeta>, settings: &config::Compaction) -> Vec<Merge> {
+    let limits = Limits::new(settings);
+    let mut merges = Vec::new();
+    let highest = segments.iter().map(|meta| tier(meta)).max().unwrap_or(0);
+    for step in 0..=highest {
+        // Smaller ones left over from the tiers below come along: they cost little.
+        let small: Vec<&SegmentMeta> = segments.iter().copied().filter(|meta| tier(meta) <= step).collect();
+        for group in limits.groups(&small) {
+            let of_tier = group.iter().filter(|meta| tier(meta) == step).count();
+            if of_tier >= settings.min_segments.max(2) || limits.is_full(group) {
+                segments.retain(|meta| group.iter().all(|taken| taken.id != meta.id));
+                merges.push(Merge { inputs: group.iter().map(|meta| meta.id.clone()).collect() });
+            }
+        }
+    }
+    merges
+}
+
+fn tier(meta: &SegmentMeta) -> u32 {
+    (meta.file_bytes / FIRST_TIER_BYTES).checked_ilog2().map_or(0, |log| log / 2 + 1)
+}
+
+/// What one merge may take in.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    bytes: u64,
+    rows: u64,
+}
+
+impl Limits {
+    fn new(settings: &config::Compaction) -> Self {
+        let memory = settings.memory.as_u64();
+        // The output is built in memory, beside the keys of its rows and the pages being read.
+        Self { bytes: settings.target_size.as_u64().min(memory / 3), rows: memory / 3 / ROW_BYTES }
+    }
+
+    /// Neighbours as long as they fit into one output; groups of at least two.
+    fn groups<'a, 'b>(&self, segments: &'b [&'a SegmentMeta]) -> Vec<&'b [&'a SegmentMeta]> {
+        let mut groups = Vec::new();
+        let mut start = 0;
+        while start < segments.len() {
+            let mut end = start + 1;
+            while end < segments.len() && end - start < MAX_INPUTS && self.fit(&segments[start..=end]) {
+                end += 1;
+            }
+            if end - start > 1 {
+                groups.push(&segments[start..end]);
+            }
+            start = end;
+        }
+        groups
+    }
+
+    fn fit(&self, group: &[&SegmentMeta]) -> bool {
+        let bytes: u64 = group.iter().map(|meta| meta.file_bytes).sum();
+        let rows: u64 = group.iter().map(|meta| meta.row_count).sum();
+        bytes <= self.bytes && rows <= self.rows
+    }
+
+    /// Whether a group fills an output more than half, with no input that does so alone.
+    fn is_full(&self, group: &[&SegmentMeta]) -> bool {
+        let half = self.bytes / 2;
+        group.iter().all(|meta| meta.file_bytes < half / 2)
+            && group.iter().map(|meta| meta.file_bytes).sum::<u64>() > half
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{Table, Tenant, TimeRange};
+
+    fn settings() -> config::Compaction {
+        config::Config::default().compaction
+    }
+
+    fn segment(id: usize, start: i64, bytes: u64) -> SegmentMeta {
+        SegmentMeta {
+            id: SegmentId::new(format!("{id:04}")),
+            tenant: Tenant::default(),
+            table: Table::Logs,
+            path: String::new(),
+            file_bytes: bytes,
+            tail_bytes: 0,
+            row_count: bytes / 60,
+            time_range: TimeRange::spanning(start, start + 10),
+            bucket_start_unix_nano: 0,
+            schema_version: 1,
+        }
+    }
+
+    fn inputs(merge: &Merge) -> Vec<&str> {
+        merge.inputs.iter().map(SegmentId::as_str).collect()
+    }
+
+    #[test]
+    fn neighbours_of_one_size_are_merged_oldest_first() {
+        let segments: Vec<_> = (0..5).map(|i| segment(i, 100 - i as i64, 500_000)).collect();
+        let merges = merges(&segments, &settings());
+        assert_eq!(merges.len(), 1);
+        assert_eq!(inputs(&merges[0]), ["0004", "0003", "0002", "0001", "0000"]);
+    }
+
+    #[test]
+    fn few_small_ones_do_not_rewrite_a_large_one() {
+        let mut segments: Vec<_> = (0..3).map(|i| segment(i, i as i64, 10_000)).collect();
+        segments.push(segment(9, 9, 200 << 20));
+        assert_eq!(merges(&segments, &settings()), []);
+    }
+
+    #[test]
+    fn buckets_and_tables_are_never_mixed_and_take_turns() {
+        let mut segments = Vec::new();
+        for i in 0..8 {
+            let mut meta = segment(i, i as i64, 1000);
+            meta.bucket_start_unix_nano = (i % 2) as i64;
+            segments.push(meta);
+        }
+        let merges = merges(&segments, &settings());
+        assert_eq!(
+            merges.iter().map(inputs).collect::<Vec<_>>(),
+            [["0000", "0002", "0004", "0006"], ["0001", "0003", "0005", "0007"]]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn merging_ends_with_few_segments_and_bounded_rewrites(sizes in prop::collection::vec(100u64..3_000_000, 1..300)) {
+            let settings = settings();
+            let total: u64 = sizes.iter().sum();
+            let mut live: Vec<SegmentMeta> = Vec::new();
+            let (mut next, mut rewritten) = (1000, 0);
+            for (i, bytes) in sizes.iter().enumerate() {
+                live.push(segment(i, i as i64, *bytes));
+                for merge in merges(&live, &settings) {
+                    let (gone, rest): (Vec<_>, Vec<_>) = live.into_iter().partition(|meta| merge.inputs.contains(&meta.id));
+                    prop_assert_eq!(gone.len(), merge.inputs.len());
+                    let bytes: u64 = gone.iter().map(|meta| meta.file_bytes).sum();
+                    prop_assert!(bytes <= settings.target_size.as_u64());
+                    rewritten += bytes;
+                    live = rest;
+                    live.push(segment(next, gone[0].time_range.start_unix_nano(), bytes));
+                    next += 1;
+                }
+            }
+            prop_assert!(live.len() <= 3 * 6 + 3, "{} segments", live.len());
+            prop_assert!(rewritten <= total * 8, "{rewritten} of {total}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ use super::order::{Position, column};
 use crate::error::{Error, Result};
 
 /// Columns of several batches, ready to be picked from by row.
-pub(super) struct Gather<'a> {
+pub(crate) struct Gather<'a> {
     schema: SchemaRef,
     columns: Vec<Column<'a>>,
 }
@@ -31,7 +31,7 @@ enum Column<'a> {
 
 impl<'a> Gather<'a> {
     /// Picks the columns of `schema` out of batches that have at least these.
-    pub(super) fn new(batches: &'a [RecordBatch], schema: SchemaRef) -> Result<Self> {
+    pub(crate) fn new(batches: &'a [RecordBatch], schema: SchemaRef) -> Result<Self> {
         let columns = schema
             .fields()
             .iter()
@@ -57,7 +57,7 @@ impl<'a> Gather<'a> {
     }
 
     /// These rows, in this order.
-    pub(super) fn rows(&self, positions: &[Position]) -> Result<RecordBatch> {
+    pub(crate) fn rows(&self, positions: &[Position]) -> Result<RecordBatch> {
         let columns = self
             .columns
             .iter()
@@ -115,7 +115,7 @@ fn unite(batches: &[&DictionaryArray<Int32Type>], data_type: &DataType) -> Resul
 }
 
 /// Rows of label columns by value, with a dictionary of only the values used. For few rows of large dictionaries.
-pub(super) fn pick_labels(
+pub(crate) fn pick_labels(
     arrays: &[&DictionaryArray<Int32Type>],
     positions: &[Position],
     data_type: &DataType,
@@ -132,13 +132,13 @@ pub(super) fn pick_labels(
 
 /// Distinct byte strings, numbered as they come.
 #[derive(Default)]
-pub(super) struct Interner<'a> {
+pub(crate) struct Interner<'a> {
     keys: HashMap<&'a [u8], i32>,
     values: Vec<&'a [u8]>,
 }
 
 impl<'a> Interner<'a> {
-    pub(super) fn key(&mut self, bytes: &'a [u8]) -> i32 {
+    pub(crate) fn key(&mut self, bytes: &'a [u8]) -> i32 {
         *self.keys.entry(bytes).or_insert_with(|| {
             self.values.push(bytes);
             self.values.len() as i32 - 1
@@ -146,7 +146,7 @@ impl<'a> Interner<'a> {
     }
 
     /// The values as the dictionary of a column of that type.
-    pub(super) fn values(self, data_type: &DataType) -> Result<ArrayRef> {
+    pub(crate) fn values(self, data_type: &DataType) -> Result<ArrayRef> {
         let offsets = OffsetBuffer::from_lengths(self.values.iter().map(|value| value.len()));
         let bytes = Buffer::from_vec(self.values.concat());
         match data_type {

@@ -7,16 +7,16 @@
 mod bloom;
 mod cache;
 mod checksum;
-mod gather;
+pub(crate) mod gather;
 mod meta;
-mod order;
+pub(crate) mod order;
 mod properties;
 mod read;
 mod series;
-mod shred;
+pub(crate) mod shred;
 pub mod text;
 mod trace;
-mod write;
+pub(crate) mod write;
 
 pub use self::{
     cache::SegmentCache,

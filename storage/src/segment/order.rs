@@ -17,11 +17,11 @@ use crate::{
 };
 
 /// Place of a row: which batch, which row in it.
-pub(super) type Position = (usize, usize);
+pub(crate) type Position = (usize, usize);
 
 /// What a row is sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
+pub(crate) struct Key {
     /// Rank of the first label among all values there.
     label: u32,
     /// Second part: rank of a label, a series id or a pattern id (0 for NULL).
@@ -32,7 +32,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) const fn position(&self) -> Position {
+    pub(crate) const fn position(&self) -> Position {
         (self.batch as usize, self.row as usize)
     }
 
@@ -44,16 +44,16 @@ impl Key {
 
 /// Consecutive rows of one series.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Run {
-    pub(super) rows: Range<usize>,
+pub(crate) struct Run {
+    pub(crate) rows: Range<usize>,
     /// Times of its first and last row.
-    pub(super) times: (i64, i64),
+    pub(crate) times: (i64, i64),
     /// Its last row: it says best how the series is described now.
-    pub(super) last: Position,
+    pub(crate) last: Position,
 }
 
 /// Sorted keys of all rows. `batches` have at least the columns of the table's sort key.
-pub(super) fn sorted_keys(table: Table, batches: &[RecordBatch]) -> Result<Vec<Key>> {
+pub(crate) fn sorted_keys(table: Table, batches: &[RecordBatch]) -> Result<Vec<Key>> {
     let [label, second, time] = sort_key(table) else {
         return Err(Error::internal(format!("{table} has no sort key of three parts")));
     };
@@ -90,7 +90,7 @@ pub(super) fn sorted_keys(table: Table, batches: &[RecordBatch]) -> Result<Vec<K
 }
 
 /// The keys of each time bucket of that length, oldest first, each still in order.
-pub(super) fn by_bucket(keys: Vec<Key>, bucket_nano: i64) -> BTreeMap<i64, Vec<Key>> {
+pub(crate) fn by_bucket(keys: Vec<Key>, bucket_nano: i64) -> BTreeMap<i64, Vec<Key>> {
     let bucket_nano = bucket_nano.max(1);
     let start = |time: i64| time.saturating_sub(time.rem_euclid(bucket_nano));
     let bounds = keys.iter().fold(None, |bounds: Option<(i64, i64)>, key| {
@@ -108,14 +108,14 @@ pub(super) fn by_bucket(keys: Vec<Key>, bucket_nano: i64) -> BTreeMap<i64, Vec<K
 }
 
 /// The time of all rows; `None` without rows.
-pub(super) fn time_range(keys: &[Key]) -> Option<TimeRange> {
+pub(crate) fn time_range(keys: &[Key]) -> Option<TimeRange> {
     let min = keys.iter().map(|key| key.time).min()?;
     let max = keys.iter().map(|key| key.time).max()?;
     Some(TimeRange::spanning(min, max))
 }
 
 /// The series of sorted keys, in order.
-pub(super) fn runs(keys: &[Key]) -> Vec<Run> {
+pub(crate) fn runs(keys: &[Key]) -> Vec<Run> {
     let mut first = 0;
     keys.chunk_by(|a, b| a.same_series(b))
         .map(|run| {
@@ -159,7 +159,7 @@ impl<'a> Ranked<'a> {
     }
 }
 
-pub(super) fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a dyn Array> {
+pub(crate) fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a dyn Array> {
     batch
         .column_by_name(name)
         .map(|column| &**column)

@@ -24,7 +24,10 @@ use super::{
     trace,
     write::{self, Blob, Description},
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    schema,
+};
 
 /// Rows of one batch that is read back.
 const BATCH_ROWS: usize = 8192;
@@ -117,10 +120,11 @@ impl Segment {
 
     /// All rows in the wide schema of the table, in the segment's order.
     pub async fn read_wide(self: &Arc<Self>) -> Result<Vec<RecordBatch>> {
-        let assembler = self.assembler().await?;
+        let table = self.meta.table;
+        let assembler = Assembler::new(table, schema::wide(table), self.footer().await?.reader.schema())?;
         let series = if assembler.needs_series() { self.series().await? } else { None };
         let rows: Vec<RecordBatch> =
-            self.stream(None).await?.try_collect().await.map_err(|error| self.read_error(error))?;
+            self.stream(None, BATCH_ROWS).await?.try_collect().await.map_err(|error| self.read_error(error))?;
         rows.iter().map(|rows| assembler.assemble(rows, series.as_deref())).collect()
     }
 
@@ -136,14 +140,11 @@ impl Segment {
         Ok(())
     }
 
-    pub(super) async fn assembler(&self) -> Result<Assembler> {
-        Assembler::new(self.meta.table, self.footer().await?.reader.schema())
-    }
-
     /// The rows of the file; `columns` by name, or all of them.
-    pub(super) async fn stream(
+    pub(crate) async fn stream(
         self: &Arc<Self>,
         columns: Option<&[&str]>,
+        batch_rows: usize,
     ) -> Result<ParquetRecordBatchStream<SegmentReader>> {
         let footer = self.footer().await?;
         let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(self.reader(), footer.reader.clone());
@@ -151,11 +152,11 @@ impl Segment {
             let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
             builder = builder.with_projection(mask);
         }
-        builder.with_batch_size(BATCH_ROWS).build().map_err(|error| self.read_error(error))
+        builder.with_batch_size(batch_rows).build().map_err(|error| self.read_error(error))
     }
 
     /// An error of this room that came through Parquet, or damage that Parquet found.
-    pub(super) fn read_error(&self, error: ParquetError) -> Error {
+    pub(crate) fn read_error(&self, error: ParquetError) -> Error {
         match error {
             ParquetError::External(inner) => match inner.downcast::<Error>() {
                 Ok(error) => *error,

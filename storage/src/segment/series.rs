@@ -69,7 +69,7 @@ impl SeriesTable {
 
     /// The series of sorted rows. `batches` have at least `series_id` and the series' columns; each run's place is its
     /// row there.
-    pub(super) fn gather(table: Table, batches: &[RecordBatch], runs: &[Run], places: &[Position]) -> Result<Self> {
+    pub(crate) fn gather(table: Table, batches: &[RecordBatch], runs: &[Run], places: &[Position]) -> Result<Self> {
         let schema = Self::schema(table);
         let columns = schema
             .fields()

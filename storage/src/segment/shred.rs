@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Columns that a segment of `table` keeps with its rows; the others are in its series table.
-pub(super) fn row_schema(table: Table) -> SchemaRef {
+pub(crate) fn row_schema(table: Table) -> SchemaRef {
     let wide = schema::wide(table);
     if !table.has_series() {
         return wide;
@@ -249,9 +249,9 @@ impl Builder {
     }
 }
 
-/// Rows of a file back in the wide schema.
-pub(super) struct Assembler {
-    wide: SchemaRef,
+/// Rows of a file back in the table's columns.
+pub(crate) struct Assembler {
+    target: SchemaRef,
     sources: Vec<Source>,
     series_id: Option<usize>,
 }
@@ -266,11 +266,11 @@ enum Source {
 }
 
 impl Assembler {
-    /// For files with these columns. `Corrupt` when they cannot be a segment of `table`.
-    pub(super) fn new(table: Table, file: &Schema) -> Result<Self> {
-        let wide = schema::wide(table);
+    /// From files with these columns to the columns of `target`: all of the table's, or those of [`row_schema`].
+    /// `Corrupt` when the file cannot be a segment of `table`.
+    pub(crate) fn new(table: Table, target: SchemaRef, file: &Schema) -> Result<Self> {
         let series = SeriesTable::schema(table);
-        let sources = wide
+        let sources: Vec<Source> = target
             .fields()
             .iter()
             .map(|field| {
@@ -300,16 +300,17 @@ impl Assembler {
                 Ok(if own.is_empty() { Source::Column(column) } else { Source::Map(column, own) })
             })
             .collect::<Result<_>>()?;
-        let series_id = file.index_of("series_id").ok().filter(|_| table.has_series());
-        Ok(Self { wide, sources, series_id })
+        let joins = sources.iter().any(|source| matches!(source, Source::Series(_)));
+        let series_id = file.index_of("series_id").ok().filter(|_| joins);
+        Ok(Self { target, sources, series_id })
     }
 
     /// Whether any column comes from the series table.
-    pub(super) const fn needs_series(&self) -> bool {
+    pub(crate) const fn needs_series(&self) -> bool {
         self.series_id.is_some()
     }
 
-    pub(super) fn assemble(&self, rows: &RecordBatch, series: Option<&SeriesTable>) -> Result<RecordBatch> {
+    pub(crate) fn assemble(&self, rows: &RecordBatch, series: Option<&SeriesTable>) -> Result<RecordBatch> {
         let series_rows = match (self.series_id, series) {
             (Some(column), Some(series)) => Some((series, series_rows(rows.column(column), series)?)),
             _ => None,
@@ -327,7 +328,7 @@ impl Assembler {
                 Source::Map(remainder, own) => join(rows, *remainder, own),
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(RecordBatch::try_new(Arc::clone(&self.wide), columns)?)
+        Ok(RecordBatch::try_new(Arc::clone(&self.target), columns)?)
     }
 }
 

@@ -19,6 +19,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    compaction::merge::merge,
     error::ErrorKind,
     model::{
         Table, Tenant,
@@ -293,7 +294,7 @@ fn every_table_reads_back_what_was_written() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn rows_read_back_bit_for_bit(
@@ -391,7 +392,7 @@ fn damage_anywhere_is_found_before_bytes_are_handed_out() {
         let whole = publish(&Arc::new(InMemory::new()), &built, "s").await;
         let expected = comparable(&whole.read_wide().await.unwrap());
         let mut rng = Rng(10);
-        for round in 0..300 {
+        for round in 0..150 {
             let mut bytes = built.bytes.to_vec();
             let at = rng.below(bytes.len() as u64) as usize;
             match round % 3 {
@@ -420,4 +421,118 @@ fn damage_anywhere_is_found_before_bytes_are_handed_out() {
             }
         }
     });
+}
+
+async fn published(objects: &Arc<InMemory>, table: Table, seeds: &[u64], rows_each: usize) -> Vec<Arc<Segment>> {
+    let mut segments = Vec::new();
+    for seed in seeds {
+        for (i, built) in build(table, &[rows(table, rows_each, *seed)], &settings()).unwrap().iter().enumerate() {
+            segments.push(publish(objects, built, &format!("{table}-{seed}-{i}")).await);
+        }
+    }
+    segments
+}
+
+#[test]
+fn a_merge_has_the_rows_of_its_inputs_as_if_built_at_once() {
+    run(async {
+        for table in Table::ALL {
+            let objects = Arc::new(InMemory::new());
+            let mut inputs = published(&objects, table, &[20, 21, 22], 700).await;
+            inputs.sort_by_key(|input| input.meta().bucket_start_unix_nano);
+            for inputs in inputs.chunk_by(|a, b| a.meta().bucket_start_unix_nano == b.meta().bucket_start_unix_nano) {
+                let mut expected = Vec::new();
+                for input in inputs {
+                    expected.extend(input.read_wide().await.unwrap());
+                }
+                let merged = merge(inputs, &settings(), 1 << 20).await.unwrap();
+                let at_once = build(table, &expected, &settings()).unwrap();
+                assert_eq!(at_once.len(), 1);
+                let segment = publish(&objects, &merged, "merged").await;
+                segment.verify().await.unwrap();
+                let read = segment.read_wide().await.unwrap();
+                assert_eq!(sorted(comparable(&read)), sorted(comparable(&expected)), "{table}");
+                let other = publish(&objects, &at_once[0], "at-once").await;
+                assert_eq!(comparable(&read), comparable(&other.read_wide().await.unwrap()), "{table}");
+                let (fields, at_once_fields) = (segment.schema().await.unwrap(), other.schema().await.unwrap());
+                assert_eq!(fields.fields(), at_once_fields.fields(), "{table}");
+                assert_eq!(merged.time_range, at_once[0].time_range);
+                if let (Some(a), Some(b)) = (segment.series().await.unwrap(), other.series().await.unwrap()) {
+                    assert_eq!(comparable(&[a.rows().clone()]), comparable(&[b.rows().clone()]), "{table}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn segments_of_different_buckets_are_not_merged() {
+    run(async {
+        let objects = Arc::new(InMemory::new());
+        let inputs = published(&objects, Table::Logs, &[30], 500).await;
+        assert_eq!(merge(&inputs, &settings(), 1 << 20).await.unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(merge(&[], &settings(), 1 << 20).await.unwrap_err().kind(), ErrorKind::Invalid);
+    });
+}
+
+/// Searches that a person could type over texts that the generator could make.
+fn query(rng: &mut Rng, depth: u32) -> TextQuery {
+    match rng.below(if depth > 2 { 4 } else { 7 }) {
+        0 => TextQuery::text(rng.pick(&WORDS)),
+        1 => TextQuery::text(&text(rng)),
+        2 => TextQuery::text(rng.pick(&[
+            "TIMEOUT",
+            "user_42",
+            "失败",
+            "absent",
+            "7F3A9C",
+            "école",
+            "ΣΊΣΥΦΟΣ",
+            "api v1",
+            LONG,
+        ])),
+        3 => TextQuery::prefix(rng.pick(&["time", "user", "支", "7f", "É", "x y", "api"])),
+        4 => TextQuery::And((0..rng.below(3)).map(|_| query(rng, depth + 1)).collect()),
+        5 => TextQuery::Or((0..rng.below(3)).map(|_| query(rng, depth + 1)).collect()),
+        _ => TextQuery::Not(Box::new(query(rng, depth + 1))),
+    }
+}
+
+const LONG: &str = "averylongtokenwithoutanydigitthatnobodywouldevertypebyhandbutcopies";
+
+#[test]
+fn the_index_finds_what_a_scan_finds() {
+    let mut rng = Rng(40);
+    let texts: Vec<Option<String>> = (0..2500)
+        .map(|i| match rng.below(20) {
+            0 => None,
+            1 => Some(format!("{} {LONG}", text(&mut rng))),
+            2 => Some(format!("request id{i} took {}ms", rng.below(100_000))),
+            3 => Some("é".repeat(60)),
+            _ => Some(text(&mut rng)),
+        })
+        .collect();
+    let mut writer = text::TextIndexWriter::new().unwrap();
+    texts.iter().for_each(|text| writer.add(text.as_deref()).unwrap());
+    let (words, filters) = writer.finish().unwrap();
+    let index = TextIndex::open(&words, filters.into(), texts.len()).unwrap();
+    let (mut exact, mut narrowed) = (0, 0);
+    let mut queries: Vec<TextQuery> = (0..250).map(|_| query(&mut rng, 0)).collect();
+    queries.extend((0..20).map(|i| TextQuery::text(&format!("ID{}", i * 97))));
+    for query in queries {
+        let mut matcher = query.matcher();
+        let scan: Vec<usize> =
+            (0..texts.len()).filter(|i| texts[*i].as_deref().is_some_and(|t| matcher.matches(t))).collect();
+        let candidates = index.candidates(&query);
+        assert!(candidates.rows.windows(2).all(|pair| pair[0].end < pair[1].start), "{query:?}");
+        let mut found: Vec<usize> = candidates.rows.into_iter().flatten().collect();
+        narrowed += usize::from(found.len() < texts.len());
+        if candidates.exact {
+            exact += 1;
+        } else {
+            found.retain(|i| texts[*i].as_deref().is_some_and(|t| matcher.matches(t)));
+        }
+        assert_eq!(found, scan, "{query:?}");
+    }
+    assert!(exact > 40 && narrowed > 80, "{exact} exact, {narrowed} narrowed");
 }

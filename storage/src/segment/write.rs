@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Rows gathered and written at a time: they fit the processor's caches.
-const CHUNK_ROWS: usize = 8192;
+pub(crate) const CHUNK_ROWS: usize = 8192;
 
 /// A segment's file, complete, and what the catalog will say about it.
 #[derive(Clone)]
@@ -149,7 +149,7 @@ fn chosen_columns(table: Table, batches: &[RecordBatch], settings: &config::Stor
 }
 
 /// Counts the keys of a map column.
-pub(super) fn count_keys(maps: &dyn Array, counts: &mut KeyCounts) -> Result<()> {
+pub(crate) fn count_keys(maps: &dyn Array, counts: &mut KeyCounts) -> Result<()> {
     if let Some(maps) = maps.as_binary_opt::<i32>() {
         maps.iter().flatten().for_each(|map| counts.add(Attributes::new(map), 1));
         return Ok(());
@@ -166,15 +166,15 @@ pub(super) fn count_keys(maps: &dyn Array, counts: &mut KeyCounts) -> Result<()>
 
 /// What is known of a segment before its rows are written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Facts {
-    pub(super) table: Table,
-    pub(super) row_count: u64,
-    pub(super) time_range: TimeRange,
-    pub(super) bucket_start_unix_nano: i64,
+pub(crate) struct Facts {
+    table: Table,
+    row_count: u64,
+    time_range: TimeRange,
+    bucket_start_unix_nano: i64,
 }
 
 impl Facts {
-    pub(super) fn new(table: Table, keys: &[Key], bucket_start_unix_nano: i64) -> Result<Self> {
+    pub(crate) fn new(table: Table, keys: &[Key], bucket_start_unix_nano: i64) -> Result<Self> {
         let time_range = order::time_range(keys).ok_or_else(|| Error::internal("a segment without rows"))?;
         Ok(Self { table, row_count: keys.len() as u64, time_range, bucket_start_unix_nano })
     }
@@ -218,7 +218,7 @@ pub(super) const SERIES: &str = "series";
 pub(super) const CHECKSUMS: &str = "checksums";
 
 /// Writes one segment: its rows in order, then its indexes.
-pub(super) struct SegmentWriter {
+pub(crate) struct SegmentWriter {
     facts: Facts,
     shredder: Shredder,
     parquet: ArrowWriter<Vec<u8>>,
@@ -229,7 +229,7 @@ pub(super) struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    pub(super) fn new(facts: Facts, attributes: &[AttributeColumn], settings: &config::Storage) -> Result<Self> {
+    pub(crate) fn new(facts: Facts, attributes: &[AttributeColumn], settings: &config::Storage) -> Result<Self> {
         let shredder = Shredder::new(facts.table, attributes);
         let schema = std::sync::Arc::clone(shredder.schema());
         let properties = writer_properties(facts.table, &schema, attributes, settings)?;
@@ -245,7 +245,7 @@ impl SegmentWriter {
     }
 
     /// The next rows, in the columns of [`row_schema`].
-    pub(super) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+    pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
         if let Some(text) = &mut self.text {
             let bodies = order::column(rows, "body")?.as_string_opt::<i32>();
             let bodies = bodies.ok_or_else(|| Error::internal("log bodies are no text"))?;
@@ -258,7 +258,7 @@ impl SegmentWriter {
     }
 
     /// The file. `series` is that of the rows written, for tables that have one.
-    pub(super) fn finish(mut self, series: Option<&SeriesTable>) -> Result<BuiltSegment> {
+    pub(crate) fn finish(mut self, series: Option<&SeriesTable>) -> Result<BuiltSegment> {
         self.parquet.flush()?;
         if let Some(text) = self.text.take() {
             let (words, filters) = text.finish()?;

@@ -52,6 +52,8 @@ pub struct Candidates {
 /// Builds the index of one segment, row by row.
 pub(in crate::segment) struct TextIndexWriter {
     tantivy: SingleSegmentIndexWriter<PlainWords>,
+    /// Where Tantivy writes. Read directly, files have their footers.
+    directory: RamDirectory,
     field: Field,
     fold: String,
     row_count: usize,
@@ -65,13 +67,15 @@ pub(in crate::segment) struct TextIndexWriter {
 impl TextIndexWriter {
     pub(in crate::segment) fn new() -> Result<Self> {
         let (schema, field) = schema();
+        let directory = RamDirectory::create();
         let tantivy = Index::builder()
             .schema(schema)
             .tokenizers(tokenizers())
-            .single_segment_index_writer(RamDirectory::create(), WRITER_BYTES)
+            .single_segment_index_writer(directory.clone(), WRITER_BYTES)
             .map_err(text_error)?;
         Ok(Self {
             tantivy,
+            directory,
             field,
             fold: String::new(),
             row_count: 0,
@@ -111,7 +115,7 @@ impl TextIndexWriter {
         let mut filters = (self.ends.len() as u32).to_le_bytes().to_vec();
         self.ends.iter().for_each(|end| filters.extend_from_slice(&end.to_le_bytes()));
         filters.extend_from_slice(&self.filters);
-        Ok((pack(&index)?, filters))
+        Ok((pack(&index, &self.directory)?, filters))
     }
 
     fn end_block(&mut self) -> Result<()> {
@@ -329,7 +333,7 @@ struct Header {
 
 /// All files of an index as one blob. The document store, four bytes a row though nothing is stored, is replaced by that
 /// of an index with one document: opening wants the file, nothing reads it.
-fn pack(index: &Index) -> Result<Vec<u8>> {
+fn pack(index: &Index, directory: &RamDirectory) -> Result<Vec<u8>> {
     let metas = index.load_metas().map_err(text_error)?;
     let segment = metas.segments.first().ok_or_else(|| Error::internal("a text index without index segment"))?;
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
@@ -339,12 +343,12 @@ fn pack(index: &Index) -> Result<Vec<u8>> {
             continue;
         }
         // Files that an index segment does not need are listed all the same.
-        if let Ok(file) = index.directory().open_read(&path) {
+        if let Ok(file) = directory.open_read(&path) {
             files.insert(extension.to_owned(), read_all(&file)?);
         }
     }
     files.insert(STORE.to_owned(), EMPTY_STORE.clone());
-    let meta = index.directory().atomic_read(Path::new(META)).map_err(text_error)?;
+    let meta = directory.atomic_read(Path::new(META)).map_err(text_error)?;
     let meta = String::from_utf8_lossy(&meta);
     let header = Header {
         meta: replace_id(&meta, &segment.id().uuid_string()),
@@ -375,7 +379,7 @@ static EMPTY_STORE: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let metas = index.load_metas().map_err(text_error)?;
         let store = metas.list_segment_files().into_iter().find(|path| path.extension().is_some_and(|e| e == STORE));
         let path = store.ok_or_else(|| Error::internal("tantivy lists no document store"))?;
-        read_all(&index.directory().open_read(&path).map_err(text_error)?)
+        read_all(&writer.directory.open_read(&path).map_err(text_error)?)
     };
     one().expect("an index of one document in memory does not fail")
 });
