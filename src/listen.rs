@@ -7,7 +7,13 @@ mod connection;
 mod gate;
 mod tls;
 
-use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs, io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use config::{Config, Listener};
@@ -59,11 +65,17 @@ impl Bound {
             _ => Ok(()),
         }
     }
+}
 
-    /// All of them.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        [self.http, self.otlp_grpc, self.otlp_http].into_iter().flatten()
+/// An address to connect to: "all interfaces" is one to listen on.
+pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
     }
+    address
 }
 
 /// What every connection has in common.
@@ -173,3 +185,6 @@ async fn accept_until_drained(socket: TcpListener, gate: Gate, shared: Arc<Share
         () = shared.drain.cancelled() => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

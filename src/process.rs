@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use config::Config;
 use ingest::Ingest;
 use metrics_exporter_prometheus::PrometheusHandle;
 use storage::{clock::Clock, random::Random};

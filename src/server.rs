@@ -7,6 +7,7 @@ use axum::middleware::from_fn_with_state;
 use config::Config;
 use ingest::Ingest;
 use query::Query;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use storage::{Environment, Storage, clock::Clock, random::Random};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -17,7 +18,7 @@ use crate::{
     access,
     cli::ServeOptions,
     demo,
-    listen::{Bound, Listeners},
+    listen::{Bound, Listeners, reachable},
     process::Process,
     self_telemetry::{SelfTelemetry, record_requests},
 };
@@ -31,11 +32,20 @@ const REPORT_LIMIT: Duration = Duration::from_secs(1);
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let config = options.load()?;
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("rootline").build()?;
     let result = runtime.block_on(serve(&config, options.demo));
     // Everything that must finish has finished; a thread that still computes an answer nobody waits for does not hold us up.
     runtime.shutdown_background();
     result
+}
+
+/// As many open files as we may have: each connection and each segment being read is one, and shells start programs with
+/// a soft limit from another time.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Refused: the limit stays, and connections beyond it wait.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 async fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
@@ -122,7 +132,7 @@ fn start_demo(config: &Config, bound: &Bound) -> anyhow::Result<JoinHandle<()>> 
     let address = bound.otlp_grpc.context("--demo sends over OTLP/gRPC, which is off (listen.otlp_grpc)")?;
     let certificate = &config.listen.tls_certificate_file;
     let options = demo::Options {
-        target: format!("{}://{address}", bound.scheme),
+        target: format!("{}://{}", bound.scheme, reachable(address)),
         token: config::client_token(),
         tls_ca_file: (!certificate.as_os_str().is_empty()).then(|| certificate.clone()),
         ..demo::Options::default()
