@@ -51,6 +51,7 @@ async fn unimplemented() -> Response {
 async fn export(ingest: Ingest, signal: Signal, request: Request) -> Response {
     if !is_grpc(request.headers()) {
         // Not a gRPC client: it understands a status line.
+        ingest.refused(signal, &Refusal::UnsupportedType("not gRPC".to_owned()));
         return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
     }
     match receive(&ingest, signal, request).await {

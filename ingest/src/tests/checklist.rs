@@ -499,3 +499,41 @@ async fn what_a_later_version_adds_does_no_harm() {
     assert_eq!(status.code(), Code::Unimplemented);
     server.stop().await;
 }
+
+/// The JSON examples of the specification's repository, wherever the shared data lies (`RL_SHARED`).
+#[tokio::test]
+async fn the_examples_of_the_specification_are_stored() {
+    #[expect(clippy::disallowed_methods, reason = "where the shared data lies is no setting of the server")]
+    let shared = std::env::var_os("RL_SHARED").map_or_else(
+        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
+        |shared| {
+            let shared = std::path::PathBuf::from(shared);
+            // A relative path is meant from the top of the repository; tests run in their room.
+            if shared.is_relative() {
+                std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(shared)
+            } else {
+                shared
+            }
+        },
+    );
+    let examples = shared.join("data/otlp/examples");
+    if !examples.is_dir() {
+        eprintln!("SKIPPED: {} is not there", examples.display());
+        return;
+    }
+    let server = Server::start().await;
+    for (file, signal) in [
+        ("logs.json", Signal::Logs),
+        ("events.json", Signal::Logs),
+        ("trace.json", Signal::Spans),
+        ("metrics.json", Signal::Metrics),
+    ] {
+        let document = std::fs::read_to_string(examples.join(file)).unwrap();
+        let answer = server.send_json(signal, &document).await;
+        assert_eq!((answer.status, answer.json()), (StatusCode::OK, serde_json::json!({})), "{file}");
+    }
+    for table in [Table::Logs, Table::Spans, Table::Metrics, Table::Histograms, Table::ExponentialHistograms] {
+        assert!(server.rows(table).num_rows() > 0, "{table}");
+    }
+    server.stop().await;
+}
