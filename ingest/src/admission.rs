@@ -77,6 +77,11 @@ impl Share {
         Ok(())
     }
 
+    /// Bytes taken and not given back.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
     /// Gives back `byte_count`, at most what is held.
     pub(crate) fn shrink(&mut self, byte_count: usize) {
         let byte_count = byte_count.min(self.held);

@@ -106,3 +106,37 @@ impl Counting {
         Counters { logs, spans, metrics }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::Rejection;
+
+    #[test]
+    fn items_are_counted_by_outcome_and_reason() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let counting = Counting::default();
+        let mut tally = Tally::default();
+        tally.reject(&Rejection::InvalidTraceId { byte_count: 0 }, 2);
+        tally.reject(&Rejection::InvalidSpanId { byte_count: 7 }, 1);
+        metrics::with_local_recorder(&recorder, || {
+            counting.settled(Signal::Spans, 10, &tally, false);
+            counting.settled(Signal::Spans, 10, &tally, true);
+            counting.refused(Signal::Spans, &Refusal::Malformed("no".to_owned()));
+        });
+        let expected = SignalCounters { received: 20, accepted: 7, rejected: 6, duplicate: 7, refused_requests: 1 };
+        assert_eq!(counting.read(), Counters { spans: expected, ..Counters::default() });
+        let text = recorder.handle().render();
+        for line in [
+            r#"rootline_ingest_items_total{signal="spans",outcome="received"} 20"#,
+            r#"rootline_ingest_items_total{signal="spans",outcome="accepted"} 7"#,
+            r#"rootline_ingest_items_total{signal="spans",outcome="rejected"} 6"#,
+            r#"rootline_ingest_items_total{signal="spans",outcome="duplicate"} 7"#,
+            r#"rootline_ingest_rejected_items_total{signal="spans",reason="invalid_trace_id"} 4"#,
+            r#"rootline_ingest_rejected_items_total{signal="spans",reason="invalid_span_id"} 2"#,
+            r#"rootline_ingest_refused_requests_total{signal="spans",reason="malformed"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+}

@@ -14,6 +14,8 @@ mod decode;
 mod inflate;
 mod outcome;
 mod receiver;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -213,6 +215,9 @@ impl Ingest {
     fn refused(&self, signal: Signal, refusal: &Refusal) {
         self.inner.counting.refused(signal, refusal);
         match refusal {
+            Refusal::Storage(error) if error.is_retryable() => {
+                tracing::debug!(signal = signal.name(), reason = refusal.reason(), %refusal, "request refused");
+            }
             Refusal::Storage(_) | Refusal::Internal(_) => {
                 tracing::warn!(signal = signal.name(), reason = refusal.reason(), %refusal, "request refused");
             }
@@ -248,16 +253,22 @@ impl Inner {
         Counting::bytes(signal, bytes.len(), message.len());
         let key = self.settings.dedup.then(|| batch_key(signal, caller, &message));
         let limits = self.limits(signal);
+        let mut held = share.held();
         let decoded = match encoding {
             Encoding::Protobuf => decode::decode(signal, &message, &limits, &mut share)?,
             Encoding::Json => {
                 // JSON is never shorter than a fraction of its protobuf; see `decode::json`.
                 share.grow(message.len().saturating_mul(2))?;
+                held = share.held();
                 let protobuf = decode::json::to_protobuf(signal, &message)
                     .map_err(|malformed| Refusal::Malformed(malformed.to_string()))?;
                 decode::decode(signal, &protobuf, &limits, &mut share)?
             }
         };
+        // What is left are the rows: the message and what it was made from go now.
+        drop(message);
+        drop(bytes);
+        share.shrink(held);
         Ok(Prepared { decoded, key, share })
     }
 

@@ -152,10 +152,10 @@ fn write_value(any_value: &[u8], out: &mut Vec<u8>, depth: Depth, budget: &mut B
     for field in Fields::new(any_value) {
         let field = field?;
         match field.number {
-            1 => drop(field.text()?),
             2 | 3 => drop(field.uint64()?),
             4 => drop(field.fixed64()?),
-            5..=7 => drop(field.bytes()?),
+            // Text is checked once, below.
+            1 | 5..=7 => drop(field.bytes()?),
             _ => continue,
         }
         set = Some(field);

@@ -270,7 +270,7 @@ pub(crate) fn rows(
     table: storage::model::Table,
     columns: Vec<ArrayRef>,
 ) -> Result<Option<storage::model::TableRows>, ArrowError> {
-    if columns.first().is_none_or(|column| Array::is_empty(column)) {
+    if columns.first().is_none_or(Array::is_empty) {
         return Ok(None);
     }
     let rows = arrow::record_batch::RecordBatch::try_new(storage::schema::wide(table), columns)?;

@@ -1,0 +1,45 @@
+//! Decoding alone, for fuzzing and benchmarks: no socket, no store, no limit on memory.
+
+use std::time::Duration;
+
+use config::Age;
+
+use crate::{
+    Signal,
+    admission::Admission,
+    decode::{Limits, decode as decode_protobuf, json},
+};
+
+/// The time at which everything arrives.
+const NOW_UNIX_NANO: i64 = 1_700_000_000_000_000_000;
+
+/// Decodes one body of logs (0), spans (1) or metrics (2) into Arrow rows and counts them: items sent, items rejected.
+/// `None` when the body is refused.
+pub fn decode(signal: u8, is_json: bool, body: &[u8]) -> Option<(u64, u64)> {
+    let signal = Signal::ALL[usize::from(signal) % Signal::ALL.len()];
+    let limits = Limits {
+        now_unix_nano: NOW_UNIX_NANO,
+        max_future: Duration::MAX,
+        age: Age::Forever,
+        age_setting: "retention",
+        max_attribute_depth: storage::model::attributes::MAX_DEPTH,
+    };
+    let mut share = Admission::new(usize::MAX).share();
+    let translated;
+    let body = if is_json {
+        translated = json::to_protobuf(signal, body).ok()?;
+        &translated
+    } else {
+        body
+    };
+    let decoded = decode_protobuf(signal, body, &limits, &mut share).ok()?;
+    let stored: usize = decoded
+        .tables
+        .iter()
+        .filter(|table| table.table != storage::model::Table::Exemplars)
+        .map(|table| table.rows.num_rows())
+        .sum();
+    let rejected = decoded.tally.rejected_item_count();
+    assert_eq!(decoded.item_count, stored as u64 + rejected, "an item got lost");
+    Some((decoded.item_count, rejected))
+}
