@@ -6,6 +6,11 @@ import { createRoot } from 'react-dom/client';
 import { ApiError } from './api/client';
 import { router } from './app/router';
 
+// Overlays lock scrolling with a style element of their own; the library reads its nonce from here.
+Object.assign(globalThis, {
+  __webpack_nonce__: document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content,
+});
+
 const queries = new QueryClient({
   defaultOptions: {
     queries: {

@@ -121,7 +121,9 @@ export interface HistogramAnswer {
   stats?: Stats;
 }
 export interface FieldsAnswer {
-  fields: { name: string; values: { value: Json; count: number }[] }[];
+  /** A `sampled` field was counted in `sampled_rows` of the newest records only. */
+  fields: { name: string; sampled?: boolean; values: { value: Json; count: number }[] }[];
+  sampled_rows?: number;
   stats?: Stats;
 }
 
@@ -133,7 +135,7 @@ export interface TraceSummary {
   root_name: string | null;
   span_count: number;
   error_count: number;
-  services: { name: string; spans: number }[];
+  services: { name: string; slot?: number; spans: number }[];
   matched?: { span_id: string; service: string; name: string; duration_ms: number } | null;
 }
 export interface TracesAnswer {
@@ -162,6 +164,8 @@ export interface Span {
   start_time: string;
   /** From the start of the trace, corrected for clock skew between hosts. */
   start_offset_ms: number;
+  /** What the clock correction added. */
+  clock_shift_ms?: number;
   duration_ms: number;
   self_ms: number;
   status_code: string;
@@ -191,6 +195,8 @@ export interface SqlAnswer {
   columns: { name: string; type: string }[];
   rows: Json[][];
   stats?: Stats;
+  /** Why the rows end early. */
+  error?: Problem;
 }
 export interface SqlSchema {
   tables: {

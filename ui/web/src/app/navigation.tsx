@@ -1,18 +1,19 @@
 import { Link, useLocation, useNavigate, useSearch } from '@tanstack/react-router';
-import { type ReactNode, useCallback } from 'react';
-import { carried, patched, type Search } from '../state/search';
+import { type ReactNode, useCallback, useMemo } from 'react';
+import { carried, patched, type Search, validSearch } from '../state/search';
 
 export type SearchPatch = Parameters<typeof patched>[1];
 
 /** The URL state of the screen. `typing` replaces the history entry, everything else adds one. */
 export function useUrl(): [Search, (patch: SearchPatch, how?: 'typing') => void] {
-  const search = useSearch({ strict: false }) as Search;
+  const raw = useSearch({ strict: false }) as Record<string, unknown>;
+  const search = useMemo(() => validSearch(raw), [raw]);
   const navigate = useNavigate();
   const patch = useCallback(
     (change: SearchPatch, how?: 'typing') => {
       void navigate({
         to: '.',
-        search: ((now: Search) => patched(now, change)) as never,
+        search: ((now: Record<string, unknown>) => patched(validSearch(now), change)) as never,
         replace: how === 'typing',
         resetScroll: false,
       });
@@ -27,7 +28,10 @@ export function useOpen(): (path: string, search?: SearchPatch) => void {
   const navigate = useNavigate();
   return useCallback(
     (path, search = {}) => {
-      void navigate({ to: path as never, search: ((now: Search) => patched(carried(now), search)) as never });
+      void navigate({
+        to: path as never,
+        search: ((now: Record<string, unknown>) => patched(carried(validSearch(now)), search)) as never,
+      });
     },
     [navigate],
   );
@@ -47,7 +51,7 @@ export function To({ path, search = {}, className, title, label, children }: ToP
   return (
     <Link
       to={path as never}
-      search={((now: Search) => patched(carried(now), search)) as never}
+      search={((now: Record<string, unknown>) => patched(carried(validSearch(now)), search)) as never}
       className={className}
       title={title}
       aria-label={label}

@@ -106,59 +106,61 @@ export function Shell() {
       >
         {t('nav.skip')}
       </a>
-      <To path="/" className="brand" label="Rootline">
-        <Logo />
-        <span>Rootline</span>
-      </To>
-      <header className="top">
-        <Button
-          variant="default"
-          size="compact-sm"
-          className="search"
-          leftSection={<IconSearch size={14} />}
-          rightSection={<span className="kbd">{/Mac/.test(navigator.platform) ? '⌘' : 'Ctrl'} K</span>}
-          onClick={() => spotlight.open()}
-        >
-          {t('palette.placeholder')}
-        </Button>
-        <span className="grow" />
-        {WITHOUT_WINDOW.includes(path) ? null : (
-          <>
-            <TimeRangeControl />
-            <RefreshControl />
-          </>
-        )}
-        <SegmentedControl
-          size="xs"
-          value={lang}
-          aria-label={t('language.label')}
-          onChange={(value) => {
-            setPreference({ lang: value as Lang });
-            if (search.lang) patch({ lang: undefined });
-          }}
-          data={[
-            { value: 'en', label: 'EN' },
-            { value: 'zh-CN', label: '中' },
-          ]}
-        />
-        <Tooltip label={themeLabel}>
-          <ActionIcon
+      <header className="head">
+        <To path="/" className="brand" label="Rootline">
+          <Logo />
+          <span>Rootline</span>
+        </To>
+        <div className="top">
+          <Button
             variant="default"
-            size={26}
-            aria-label={themeLabel}
-            onClick={() => {
-              setPreference({ theme: scheme === 'light' ? 'dark' : 'light' });
-              if (search.theme) patch({ theme: undefined });
-            }}
+            size="compact-sm"
+            className="search"
+            leftSection={<IconSearch size={14} />}
+            rightSection={<span className="kbd">{/Mac/.test(navigator.platform) ? '⌘' : 'Ctrl'} K</span>}
+            onClick={() => spotlight.open()}
           >
-            {scheme === 'light' ? <IconMoon size={15} /> : <IconSun size={15} />}
-          </ActionIcon>
-        </Tooltip>
-        <Tooltip label={`${t('keys.title')} (?)`}>
-          <ActionIcon variant="default" size={26} aria-label={t('keys.title')} onClick={() => setHelp(true)}>
-            <IconKeyboard size={15} />
-          </ActionIcon>
-        </Tooltip>
+            {t('palette.placeholder')}
+          </Button>
+          <span className="grow" />
+          {WITHOUT_WINDOW.includes(path) ? null : (
+            <>
+              <TimeRangeControl />
+              <RefreshControl />
+            </>
+          )}
+          <SegmentedControl
+            size="xs"
+            value={lang}
+            aria-label={t('language.label')}
+            onChange={(value) => {
+              setPreference({ lang: value as Lang });
+              if (search.lang) patch({ lang: undefined });
+            }}
+            data={[
+              { value: 'en', label: 'EN' },
+              { value: 'zh-CN', label: '中' },
+            ]}
+          />
+          <Tooltip label={themeLabel}>
+            <ActionIcon
+              variant="default"
+              size={26}
+              aria-label={themeLabel}
+              onClick={() => {
+                setPreference({ theme: scheme === 'light' ? 'dark' : 'light' });
+                if (search.theme) patch({ theme: undefined });
+              }}
+            >
+              {scheme === 'light' ? <IconMoon size={15} /> : <IconSun size={15} />}
+            </ActionIcon>
+          </Tooltip>
+          <Tooltip label={`${t('keys.title')} (?)`}>
+            <ActionIcon variant="default" size={26} aria-label={t('keys.title')} onClick={() => setHelp(true)}>
+              <IconKeyboard size={15} />
+            </ActionIcon>
+          </Tooltip>
+        </div>
       </header>
       <Rail here={here} />
       <main id="main" tabIndex={-1}>

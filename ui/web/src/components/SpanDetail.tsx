@@ -123,6 +123,7 @@ export function SpanDetail({
           { name: 'span_id', value: span.span_id },
           ...(span.parent_span_id ? [{ name: 'parent_span_id', value: span.parent_span_id }] : []),
           { name: 'start_time', value: span.start_time },
+          ...(span.clock_shift_ms ? [{ name: 'clock_shift', value: duration(span.clock_shift_ms) }] : []),
           { name: 'status', value: span.status_code },
           ...(span.scope_name ? [{ name: 'scope', value: span.scope_name }] : []),
         ]}

@@ -70,6 +70,7 @@ export function TimeSeries({ label, times, lines, format, height = 180, legend =
           {
             ...axis,
             space: 72,
+            size: 30,
             values: (_u: uPlot, at: number[]) =>
               at.map((s) => (long ? dateTime(s * 1e3).replace(/:\d\d$/, '') : clock(s * 1e3).slice(0, 5))),
           },

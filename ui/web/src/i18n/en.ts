@@ -196,6 +196,7 @@ export const en = {
   'logs.newest': 'Newest first',
   'logs.oldest': 'Oldest first',
   'logs.facets': 'Facets',
+  'logs.sampled': 'Counted in the newest {n} {n|record|records}',
   'logs.viewTrace': 'View trace',
   'logs.around': 'Lines around this one',
   'logs.copyJson': 'Copy as JSON',

@@ -198,6 +198,7 @@ export const zh: Record<Key, string> = {
   'logs.newest': '最新在前',
   'logs.oldest': '最早在前',
   'logs.facets': '字段统计',
+  'logs.sampled': '按最新的 {n} 条记录统计',
   'logs.viewTrace': '查看链路',
   'logs.around': '前后的日志',
   'logs.copyJson': '复制为 JSON',

@@ -19,8 +19,9 @@ import { Change } from './Services';
 const MOST_SERVICES = 12;
 const MOST_TRACES = 8;
 
-const isEmpty = (status: ServerStatus): boolean =>
-  status.storage.tables.every((table) => table.segment_rows + table.memtable_rows === 0);
+const isEmpty = ({ storage, ingest }: ServerStatus): boolean =>
+  storage.tables.every((table) => table.segment_rows + table.memtable_rows === 0) &&
+  Object.values(ingest).every((counts) => counts.accepted === 0);
 
 function NeedingAttention() {
   const { t, num, percent, duration, perSecond } = useI18n();
@@ -154,8 +155,8 @@ function FailedTraces() {
                 >
                   {trace.root_service ? <Dot slot={slotOf(trace.root_service)} /> : null}
                   <span>
-                    <b>{trace.root_service ?? t('trace.noRoot')}</b>{' '}
-                    <span className="ink2">{trace.root_name ?? trace.trace_id.slice(0, 8)}</span>
+                    <b>{trace.root_service || t('trace.noRoot')}</b>{' '}
+                    <span className="ink2">{trace.root_name || trace.trace_id.slice(0, 8)}</span>
                   </span>
                 </To>
                 <span className="grow" />

@@ -1,4 +1,3 @@
-import { useMemo } from 'react';
 import type { ServerStatus } from '../api/types';
 import { curl, ShareMenu } from '../components/copy';
 import { DataTable } from '../components/DataTable';
@@ -8,6 +7,7 @@ import { StateView } from '../components/StateView';
 import { type Key, useI18n } from '../i18n';
 import { epochMs } from '../i18n/format';
 import { NOTHING, rates, type Sample, SIGNALS, type Signal } from '../state/arrival';
+import { cellText } from '../state/table';
 import { useArrival } from './useArrival';
 
 export const SIGNAL_NAME: Record<Signal, Key> = {
@@ -33,11 +33,11 @@ function Signals({ status, samples }: { status: ServerStatus; samples: readonly 
               <>
                 {t('ingest.accepted', { n: num(counts.accepted) })}
                 {counts.rejected ? (
-                  <span className="crit-text"> · ✕ {t('ingest.rejected', { n: num(counts.rejected) })}</span>
+                  <span className="crit-text"> ✕ {t('ingest.rejected', { n: num(counts.rejected) })}</span>
                 ) : (
-                  <span> · {t('ingest.rejected', { n: 0 })}</span>
+                  <span>{t('ingest.rejected', { n: 0 })}</span>
                 )}
-                {counts.duplicate ? <span> · {t('ingest.duplicate', { n: num(counts.duplicate) })}</span> : null}
+                {counts.duplicate ? <span>{t('ingest.duplicate', { n: num(counts.duplicate) })}</span> : null}
               </>
             }
           >
@@ -66,13 +66,12 @@ export function Ingest() {
   const { t, num, bytes, duration, dateTime, ago } = useI18n();
   const { asked, samples } = useArrival();
   const now = samples.at(-1)?.at ?? Date.now();
-  const limits = useMemo(
-    () =>
-      Object.entries(asked.data?.limits ?? {}).map(
-        ([name, value]) => [name, typeof value === 'object' ? JSON.stringify(value) : String(value)] as const,
-      ),
-    [asked.data],
-  );
+  const limits = Object.entries(asked.data?.limits ?? {}).map(([name, value]): [string, string] => {
+    if (typeof value !== 'number') return [name, cellText(value)];
+    if (name.endsWith('_bytes')) return [name.replace(/_bytes$/, ''), bytes(value)];
+    if (name.endsWith('_ms')) return [name.replace(/_ms$/, ''), duration(value)];
+    return [name, num(value)];
+  });
   return (
     <div className="screen">
       <div className="crumb">

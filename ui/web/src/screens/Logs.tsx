@@ -31,7 +31,7 @@ function Facets({
   filter: string;
   onFilter: (filter: string) => void;
 }) {
-  const { t, compact } = useI18n();
+  const { t, num, compact } = useI18n();
   return (
     <>
       {answer.fields
@@ -41,7 +41,10 @@ function Facets({
           const name = facetField(field.name);
           return (
             <section key={field.name} className="facet">
-              <h3 title={field.name}>{field.name}</h3>
+              <h3 title={field.sampled ? t('logs.sampled', { n: num(answer.sampled_rows) }) : field.name}>
+                {field.name}
+                {field.sampled ? ' ≈' : ''}
+              </h3>
               <ul>
                 {field.values.map(({ value, count }) => {
                   const text = valueText(value);

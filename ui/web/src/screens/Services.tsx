@@ -50,7 +50,7 @@ function useColumns(): Column<Service>[] {
           path="/traces"
           search={{ q: `service:${service.name}`, status: 'error' }}
           className="cell-link"
-          label={t('services.failedTraces', { name: service.name })}
+          label={`${ratio} – ${t('services.failedTraces', { name: service.name })}`}
         >
           <span className={health === 'crit' ? 'crit-text' : health === 'warn' ? 'warn-text' : ''}>{ratio}</span>
         </To>
@@ -62,7 +62,7 @@ function useColumns(): Column<Service>[] {
       {
         key: 'status',
         title: t('column.status'),
-        width: '64px',
+        width: '78px',
         sortable: true,
         cell: (service) => <StatusMark status={healthOf(service)} />,
       },
@@ -153,7 +153,7 @@ function useColumns(): Column<Service>[] {
               path="/logs"
               search={{ q: `service:${service.name} level>=error` }}
               className="cell-link"
-              label={t('services.errorLogs', { name: service.name })}
+              label={`${compact(service.log_errors)} – ${t('services.errorLogs', { name: service.name })}`}
             >
               {compact(service.log_errors)}
             </To>

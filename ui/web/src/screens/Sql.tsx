@@ -5,7 +5,7 @@ import { Button, Menu, SegmentedControl, Switch, TextInput } from '@mantine/core
 import { IconDownload, IconHistory, IconPlayerPlay, IconPlayerStop, IconSearch } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from 'react';
-import { getJson } from '../api/client';
+import { ApiError, getJson } from '../api/client';
 import type { Json, SqlAnswer, SqlSchema } from '../api/types';
 import { To, useUrl } from '../app/navigation';
 import { useWindow } from '../app/window';
@@ -374,7 +374,7 @@ export function Sql() {
             {run.state === 'done' ? (
               <>
                 <ResultLine
-                  stats={run.answer.stats}
+                  stats={run.answer.error ? { ...run.answer.stats, complete: false } : run.answer.stats}
                   lead={
                     run.answer.rows.length >= MOST_RESULT_ROWS
                       ? t('sql.firstRows', { n: num(run.answer.rows.length) })
@@ -394,6 +394,9 @@ export function Sql() {
                     />
                   ) : null}
                 </ResultLine>
+                {run.answer.error ? (
+                  <Failed error={new ApiError(run.answer.error.status ?? 0, run.answer.error)} />
+                ) : null}
                 {!run.answer.rows.length ? (
                   <Empty title={t('sql.noRows')} />
                 ) : view === 'chart' && drawing ? (

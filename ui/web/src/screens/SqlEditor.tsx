@@ -31,6 +31,24 @@ const problemField = StateField.define<DecorationSet>({
   provide: (field) => EditorView.decorations.from(field),
 });
 
+/**
+ * Typing over a selection, done by us: the browser would keep the look of the replaced text in a style attribute, which
+ * the content security policy blocks with an error.
+ */
+const typeOver = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { main } = view.state.selection;
+    const text = event.data;
+    if (event.inputType !== 'insertText' || !text || main.empty || event.isComposing) return false;
+    event.preventDefault();
+    const plain = () =>
+      view.state.update(view.state.replaceSelection(text), { userEvent: 'input.type', scrollIntoView: true });
+    const handlers = view.state.facet(EditorView.inputHandler);
+    if (!handlers.some((handler) => handler(view, main.from, main.to, text, plain))) view.dispatch(plain());
+    return true;
+  },
+});
+
 interface SqlEditorProps {
   value: string;
   label: string;
@@ -57,6 +75,7 @@ export default function SqlEditor({ value, label, tables, problem, onChange, onR
         doc: latest.current.value,
         extensions: [
           EditorView.cspNonce.of(nonce),
+          typeOver,
           lineNumbers(),
           history(),
           bracketMatching(),

@@ -407,6 +407,15 @@ export function TraceView() {
   });
   return (
     <div className="screen" data-fill="">
+      {asked.data ? null : (
+        <div className="crumb">
+          <To path="/traces" className="link">
+            {t('nav.traces')}
+          </To>
+          <span className="faint">/</span>
+          <h1 className="mono">{id}</h1>
+        </div>
+      )}
       <StateView
         asked={asked}
         onCancel={() => void queries.cancelQueries({ queryKey: ['trace'] })}

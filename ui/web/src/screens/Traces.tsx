@@ -203,13 +203,20 @@ export function Traces() {
                         search={{ sel: row.matched?.span_id }}
                         className="chip cell-link"
                         label={t('traces.openTrace', {
-                          name: `${row.root_service ?? ''} ${row.root_name ?? row.trace_id.slice(0, 8)}`,
+                          name: `${row.root_service || ''} ${row.root_name || row.trace_id.slice(0, 8)}`,
                         })}
                       >
-                        {row.root_service ? <Dot slot={slotOf(row.root_service)} /> : null}
+                        {row.root_service ? (
+                          <Dot
+                            slot={
+                              row.services.find((each) => each.name === row.root_service)?.slot ??
+                              slotOf(row.root_service)
+                            }
+                          />
+                        ) : null}
                         <span>
-                          <b>{row.root_service ?? t('trace.noRoot')}</b>{' '}
-                          <span className="ink2">{row.root_name ?? row.trace_id.slice(0, 8)}</span>
+                          <b>{row.root_service || t('trace.noRoot')}</b>{' '}
+                          <span className="ink2">{row.root_name || row.trace_id.slice(0, 8)}</span>
                         </span>
                       </To>
                     ),
@@ -257,7 +264,11 @@ export function Traces() {
                     cell: (row) => (
                       <span className="chip-row">
                         {row.services.slice(0, MOST_CHIPS).map((service) => (
-                          <ServiceChip key={service.name} name={service.name} slot={slotOf(service.name)} />
+                          <ServiceChip
+                            key={service.name}
+                            name={service.name}
+                            slot={service.slot ?? slotOf(service.name)}
+                          />
                         ))}
                         {row.services.length > MOST_CHIPS ? (
                           <span className="faint">+{row.services.length - MOST_CHIPS}</span>

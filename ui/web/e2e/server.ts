@@ -1,0 +1,86 @@
+/**
+ * The server that the tests look at: the one at `RL_BASE_URL`, or the binary `RL_SERVER_BIN` started with demo data on
+ * free ports and a folder of its own. Ready means that services, logs and traces can be found.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestProject } from 'vitest/node';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    baseUrl: string;
+  }
+}
+
+const READY_MS = 150_000;
+const POLL_MS = 250;
+const STOP_MS = 15_000;
+
+/** Polls until `ask` answers with something; throws what it last complained about when it takes too long. */
+async function until<T>(what: string, ask: () => Promise<T | null>): Promise<T> {
+  const deadline = Date.now() + READY_MS;
+  let last: unknown = null;
+  while (Date.now() < deadline) {
+    try {
+      const found = await ask();
+      if (found !== null) return found;
+    } catch (error) {
+      last = error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  throw new Error(`${what} did not happen within ${READY_MS / 1000} s; last: ${String(last)}`);
+}
+
+async function demoDataAt(baseUrl: string): Promise<void> {
+  const json = async (path: string) => (await fetch(baseUrl + path)).json() as Promise<Record<string, unknown[]>>;
+  await until('demo data', async () => {
+    const { services } = await json('/api/services?from=now-1h&to=now');
+    const { rows } = await json('/api/logs?limit=1&from=now-1h&to=now');
+    const { traces } = await json('/api/traces?limit=1&status=error&from=now-1h&to=now');
+    return (services?.length ?? 0) >= 10 && rows?.length && traces?.length ? true : null;
+  });
+}
+
+export default async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
+  const given = process.env.RL_BASE_URL;
+  if (given) {
+    const baseUrl = given.replace(/\/$/, '');
+    await demoDataAt(baseUrl);
+    project.provide('baseUrl', baseUrl);
+    return undefined;
+  }
+  const binary = process.env.RL_SERVER_BIN;
+  if (!binary) throw new Error('set RL_BASE_URL to a running server or RL_SERVER_BIN to the binary to start');
+  const folder = mkdtempSync(join(tmpdir(), 'rootline-e2e-'));
+  const any = '127.0.0.1:0';
+  const server: ChildProcess = spawn(
+    binary,
+    ['serve', '--demo', '--data-dir', folder, '--http', any, '--otlp-http', any, '--otlp-grpc', any],
+    { stdio: ['ignore', 'inherit', 'inherit'] },
+  );
+  const exited = new Promise<void>((resolve) => server.once('exit', () => resolve()));
+  const stop = async (): Promise<void> => {
+    server.kill('SIGTERM');
+    const timer = setTimeout(() => server.kill('SIGKILL'), STOP_MS);
+    await exited;
+    clearTimeout(timer);
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    const file = join(folder, 'listeners.json');
+    const listeners = await until('listeners.json', async () => {
+      if (server.exitCode !== null) throw new Error(`the server ended with ${server.exitCode}`);
+      return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as { http: string }) : null;
+    });
+    const baseUrl = `http://${listeners.http}`;
+    await demoDataAt(baseUrl);
+    project.provide('baseUrl', baseUrl);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return stop;
+}
