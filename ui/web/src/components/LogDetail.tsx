@@ -1,10 +1,11 @@
 import { Button } from '@mantine/core';
+import { useState } from 'react';
 import type { Attributes, LogRow } from '../api/types';
 import { To } from '../app/navigation';
 import { severityOf } from '../design/tokens';
 import { useI18n } from '../i18n';
 import { epochMs } from '../i18n/format';
-import { bodyPretty } from '../screens/logs';
+import { bodyPretty, useLogRecord } from '../screens/logs';
 import { term } from '../state/filter';
 import { CopyButton } from './copy';
 import { type Field, FieldList } from './FieldList';
@@ -30,6 +31,8 @@ export function LogDetail({
 }) {
   const { t, dateTime } = useI18n();
   const severityName = useSeverityName();
+  const [full, setFull] = useState(false);
+  const whole = useLogRecord(row.id, true, full && Boolean(row.body_truncated));
   const severity = severityOf(row.severity_number);
   const at = epochMs(row.timestamp);
   const known = (value: string | null | undefined): value is string => Boolean(value);
@@ -100,8 +103,15 @@ export function LogDetail({
           {t('logs.around')}
         </To>
       </div>
-      <pre className="body-text">{bodyPretty(row.body)}</pre>
-      {row.body_truncated ? <p className="hint">{t('logs.truncated')}</p> : null}
+      <pre className="body-text">{bodyPretty(whole.data?.body ?? row.body)}</pre>
+      {row.body_truncated && !whole.data ? (
+        <p className="hint">
+          {t('logs.truncated')}{' '}
+          <button type="button" className="link" onClick={() => setFull(true)} disabled={whole.isFetching}>
+            {t('logs.wholeText')}
+          </button>
+        </p>
+      ) : null}
       <FieldList title={t('logs.record')} fields={record} {...(onFilter ? { onFilter } : {})} />
       <FieldList
         title={t('logs.attributes')}

@@ -201,6 +201,7 @@ export const en = {
   'logs.around': 'Lines around this one',
   'logs.copyJson': 'Copy as JSON',
   'logs.truncated': 'Only the beginning of the text is shown.',
+  'logs.wholeText': 'Show all of it',
   'logs.record': 'Record',
   'logs.attributes': 'Attributes',
   'logs.resource': 'Resource',

@@ -203,6 +203,7 @@ export const zh: Record<Key, string> = {
   'logs.around': '前后的日志',
   'logs.copyJson': '复制为 JSON',
   'logs.truncated': '仅显示文本的开头部分。',
+  'logs.wholeText': '显示全文',
   'logs.record': '记录',
   'logs.attributes': '属性',
   'logs.resource': '资源',

@@ -170,6 +170,7 @@ export function LogTail() {
         </section>
         {selected ? (
           <LogDetail
+            key={selected.id}
             row={selected}
             onClose={() => setSelected(null)}
             onFilter={(field, value, exclude) => setFilter(withTerm(q, field, value, exclude))}

@@ -18,7 +18,7 @@ import { Empty, Failed, Running, StateView } from '../components/StateView';
 import { useI18n } from '../i18n';
 import { hasTerm, showsErrorsOnly, term, textTerms, toggleErrors, withoutTerm, withTerm } from '../state/filter';
 import { useKeys } from '../state/keys';
-import { asMarkdown, facetField, MOST_ROWS, useLogFields, useLogPages } from './logs';
+import { asMarkdown, facetField, MOST_ROWS, useLogFields, useLogPages, useLogRecord } from './logs';
 
 const BUCKETS = 90;
 
@@ -98,7 +98,9 @@ export function Logs() {
   const fields = useLogFields(q);
   const rows = useMemo(() => pages.data?.pages.flatMap((page) => page.rows) ?? [], [pages.data]);
   const words = useMemo(() => textTerms(q), [q]);
-  const selected = search.sel ? rows.find((row) => row.id === search.sel) : undefined;
+  const loaded = search.sel ? rows.find((row) => row.id === search.sel) : undefined;
+  const elsewhere = useLogRecord(search.sel, false, Boolean(pages.data) && !loaded);
+  const selected = loaded ?? elsewhere.data ?? undefined;
   const setFilter = (next: string): void => patch({ q: next || undefined, sel: undefined });
   const cancel = (key: string) => () => void queries.cancelQueries({ queryKey: [key] });
   const select = (index: number): void => {
@@ -284,6 +286,7 @@ export function Logs() {
         </section>
         {selected ? (
           <LogDetail
+            key={selected.id}
             row={selected}
             onClose={() => patch({ sel: undefined })}
             onFilter={(field, value, exclude) => patch({ q: withTerm(q, field, value, exclude) })}

@@ -20,7 +20,7 @@ import { useI18n } from '../i18n';
 import { useKeys } from '../state/keys';
 import { oneOf } from '../state/search';
 import { cellText, type Drawing, drawingOf, placeOf, tableMarkdown } from '../state/table';
-import { download, MOST_RESULT_ROWS, past, positionOf, useSql } from './useSql';
+import { type DownloadFormat, download, MOST_RESULT_ROWS, past, positionOf, useSql } from './useSql';
 
 const SqlEditor = lazy(() => import('./SqlEditor'));
 
@@ -259,9 +259,9 @@ export function Sql() {
   const drawing = useMemo(() => (run.state === 'done' ? drawingOf(run.answer) : null), [run]);
   const view = drawing ? oneOf(search.view, ['table', 'chart']) : 'table';
   const insert = (piece: string): void => setText((now) => `${now.replace(/\s*$/, '')} ${piece}`);
-  const save = (accept: string, extension: string): void => {
+  const save = (format: DownloadFormat): void => {
     setSaving(null);
-    download(request(text), accept, extension).catch(setSaving);
+    download(request(text), format).catch(setSaving);
   };
   return (
     <div className="screen" data-fill="">
@@ -336,10 +336,13 @@ export function Sql() {
                 </Menu.Target>
                 <Menu.Dropdown>
                   <Menu.Label>{t('sql.wholeResult')}</Menu.Label>
-                  <Menu.Item onClick={() => save('text/csv', 'csv')}>CSV</Menu.Item>
-                  <Menu.Item onClick={() => save('application/x-ndjson', 'ndjson')}>NDJSON</Menu.Item>
-                  <Menu.Item onClick={() => save('application/vnd.apache.arrow.stream', 'arrow')}>Arrow</Menu.Item>
-                  <Menu.Item onClick={() => save('application/vnd.apache.parquet', 'parquet')}>Parquet</Menu.Item>
+                  {(['csv', 'ndjson', 'arrow', 'parquet'] as const).map((format) => (
+                    <Menu.Item key={format} onClick={() => save(format)}>
+                      {format === 'arrow' || format === 'parquet'
+                        ? format[0]?.toUpperCase() + format.slice(1)
+                        : format.toUpperCase()}
+                    </Menu.Item>
+                  ))}
                 </Menu.Dropdown>
               </Menu>
             </div>

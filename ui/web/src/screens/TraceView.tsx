@@ -65,7 +65,7 @@ function TraceLogs({ trace }: { trace: Trace }) {
           )}
         </StateView>
       </section>
-      {row ? <LogDetail row={row} onClose={() => setRow(null)} /> : null}
+      {row ? <LogDetail key={row.id} row={row} onClose={() => setRow(null)} /> : null}
     </div>
   );
 }

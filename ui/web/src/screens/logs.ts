@@ -23,6 +23,19 @@ export function useLogPages(q: string, order: 'asc' | 'desc') {
   });
 }
 
+/** The record with this id: for one that a URL names and the list has not loaded, and for a body that was cut. */
+export function useLogRecord(id: string | undefined, full: boolean, wanted: boolean) {
+  return useQuery({
+    queryKey: ['log-record', id, full],
+    queryFn: async ({ signal }) => {
+      const { rows } = await getJson<LogPage>('/api/logs', { id, full: full ? 1 : undefined }, signal);
+      return rows[0] ?? null;
+    },
+    enabled: wanted && Boolean(id),
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+}
+
 export function useLogFields(q: string) {
   const { window } = useWindow();
   return useQuery({

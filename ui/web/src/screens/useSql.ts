@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
-import { ApiError, address, postJson, send } from '../api/client';
+import { ApiError, address, postJson, send, token } from '../api/client';
 import type { SqlAnswer } from '../api/types';
 
 export interface SqlRequest {
@@ -94,19 +94,34 @@ function newId(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** Fetches the result in another format and hands it to the browser as a file. */
-export async function download(request: SqlRequest, accept: string, extension: string): Promise<void> {
-  const response = await send(address('/api/sql'), {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', Accept: accept },
-    body: JSON.stringify(request),
-  });
-  const url = URL.createObjectURL(await response.blob());
+export const FORMATS = {
+  csv: 'text/csv',
+  ndjson: 'application/x-ndjson',
+  arrow: 'application/vnd.apache.arrow.stream',
+  parquet: 'application/vnd.apache.parquet',
+} as const;
+export type DownloadFormat = keyof typeof FORMATS;
+
+/** Longest query that fits into an address. */
+const MOST_LINK_TEXT = 4000;
+
+/**
+ * Saves the whole result as a file. By a link where that is possible: then the browser writes to disk as the server
+ * streams. A long query and a token need a request of our own, whose answer passes through memory.
+ */
+export async function download(request: SqlRequest, format: DownloadFormat): Promise<void> {
   const link = document.createElement('a');
-  link.href = url;
-  link.download = `rootline-${new Date().toISOString().slice(0, 19).replace(/[:T]/g, '-')}.${extension}`;
+  link.download = `rootline-${new Date().toISOString().slice(0, 19).replace(/[:T]/g, '-')}.${format}`;
+  if (!token.get() && request.query.length <= MOST_LINK_TEXT) {
+    link.href = address('/api/sql', { ...request, format });
+    link.click();
+    return;
+  }
+  const headers = { 'Content-Type': 'application/json', Accept: FORMATS[format] };
+  const response = await send(address('/api/sql'), { method: 'POST', headers, body: JSON.stringify(request) });
+  link.href = URL.createObjectURL(await response.blob());
   link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
 export const positionOf = (error: unknown): number | undefined =>
