@@ -1,5 +1,4 @@
 //! Chance, injected: the only file that asks the operating system for it.
-#![expect(clippy::disallowed_methods, reason = "the one place where randomness comes from")]
 
 use std::sync::{Arc, Mutex, PoisonError};
 

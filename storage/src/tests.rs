@@ -1,8 +1,13 @@
 //! The store on a real disk, as the server runs it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use crate::{Environment, Storage, error::ErrorKind, model::Table, testing::batch};
+use arrow::{array::AsArray as _, datatypes::TimestampNanosecondType};
+
+use crate::{
+    Environment, Storage, clock::Clock, environment::Threads, error::ErrorKind, model::Table, store::Store,
+    testing::batch,
+};
 
 async fn open(directory: &std::path::Path) -> Storage {
     Storage::open(&config::Config::default(), Environment::system(directory).await.unwrap()).await.unwrap()
@@ -46,6 +51,219 @@ async fn a_second_store_on_the_same_directory_is_refused() {
     let refused = Environment::system(directory.path()).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Invalid);
     storage.shutdown(Duration::from_secs(10)).await.ok();
+}
+
+/// Times of all rows of a table, sorted.
+async fn times(storage: &Storage, table: Table) -> Vec<i64> {
+    let snapshot = storage.snapshot();
+    let mut batches = snapshot.memtables(table);
+    for segment in snapshot.segments(table) {
+        batches.extend(segment.read_wide().await.unwrap());
+    }
+    let column = |rows: &arrow::record_batch::RecordBatch| rows.column_by_name(table.time_column()).unwrap().clone();
+    let mut times: Vec<_> = batches
+        .iter()
+        .flat_map(|rows| column(rows).as_primitive::<TimestampNanosecondType>().values().to_vec())
+        .collect();
+    times.sort_unstable();
+    times
+}
+
+fn files_below(directory: &std::path::Path) -> usize {
+    std::fs::read_dir(directory).map_or(0, |entries| {
+        entries.map(|entry| entry.unwrap().path()).map(|path| if path.is_dir() { files_below(&path) } else { 1 }).sum()
+    })
+}
+
+#[tokio::test]
+async fn every_table_moves_to_segments_and_is_read_from_them_after_an_orderly_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = open(directory.path()).await;
+    for table in Table::ALL {
+        for i in 0..20_i64 {
+            storage.append(batch(table, None, &[(i * 2, "one two"), (i * 2 + 1, "three")])).await.unwrap();
+        }
+    }
+    let expected: Vec<i64> = (0..40).collect();
+    for table in Table::ALL {
+        assert_eq!(times(&storage, table).await, expected, "{table} in memory");
+    }
+    storage.flush().await.unwrap();
+    storage.append(batch(Table::Logs, None, &[(40, "later")])).await.unwrap();
+    let status = storage.status();
+    for table in &status.tables {
+        assert_eq!((table.segments, table.segment_rows), (1, 40), "{}", table.name);
+        assert!(table.segment_bytes > 0 && table.oldest_unix_nano == Some(0), "{table:?}");
+    }
+    assert_eq!(status.tables[0].memtable_rows, 1);
+    storage.shutdown(Duration::from_secs(60)).await.unwrap();
+    assert_eq!(files_below(&directory.path().join("wal")), 0, "an orderly end leaves no log");
+
+    let storage = open(directory.path()).await;
+    for table in Table::ALL {
+        let expected = if table == Table::Logs { (0..41).collect() } else { expected.clone() };
+        assert_eq!(times(&storage, table).await, expected, "{table} on disk");
+        assert!(storage.snapshot().memtables(table).is_empty());
+    }
+    assert_eq!(storage.append(batch(Table::Logs, None, &[(1, "x")])).await.unwrap().sequence, 142);
+    storage.shutdown(Duration::from_secs(60)).await.unwrap();
+}
+
+#[tokio::test]
+async fn concurrent_requests_share_fsyncs_and_none_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = open(directory.path()).await;
+    let requests: Vec<_> = (0..300_i64)
+        .map(|i| {
+            let storage = storage.clone();
+            tokio::spawn(
+                async move { storage.append(batch(Table::Spans, Some(i as u128), &[(i, "x")])).await.unwrap() },
+            )
+        })
+        .collect();
+    let mut sequences = Vec::new();
+    for request in requests {
+        sequences.push(request.await.unwrap().sequence);
+    }
+    sequences.sort_unstable();
+    assert_eq!(sequences, (1..=300).collect::<Vec<_>>());
+    assert_eq!(times(&storage, Table::Spans).await, (0..300).collect::<Vec<_>>());
+    assert!(storage.snapshot().memtables(Table::Spans).len() < 100, "one-row requests are merged");
+    storage.shutdown(Duration::from_secs(60)).await.unwrap();
+}
+
+/// A store whose time, and whose background work, the test moves itself.
+async fn by_hand(directory: &std::path::Path, config: &config::Config) -> (Arc<Store>, Clock) {
+    let clock = Clock::manual(1_700_000_000_000_000_000);
+    let system = Environment::system(directory).await.unwrap();
+    let environment = Environment { clock: clock.clone(), threads: Threads::Caller, ..system };
+    (Store::recover(config, environment).await.unwrap(), clock)
+}
+
+async fn append(store: &Arc<Store>, batch: crate::model::Batch) -> crate::Result<crate::model::Durable> {
+    let appending = tokio::spawn({
+        let store = Arc::clone(store);
+        async move { store.append(batch).await }
+    });
+    tokio::task::yield_now().await;
+    while store.commit_next() {}
+    appending.await.unwrap()
+}
+
+#[tokio::test]
+async fn expired_segments_stay_for_their_reader_and_the_grace_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config::Config::default();
+    let (store, clock) = by_hand(directory.path(), &config).await;
+    let now = clock.now_unix_nano();
+    append(&store, batch(Table::Logs, None, &[(now - 29 * 86_400_000_000_000, "old"), (now, "new")])).await.unwrap();
+    store.flush_all().await.unwrap();
+    let segments = || store.snapshot(&crate::model::Tenant::default()).segments(Table::Logs).to_vec();
+    assert_eq!(segments().len(), 2, "one a day");
+    store.expire().await.unwrap();
+    assert_eq!(segments().len(), 2);
+
+    // A clock that was set ten years ahead expires nothing.
+    clock.set_unix_nano(now + 3650 * 86_400_000_000_000);
+    store.expire().await.unwrap();
+    assert_eq!(segments().len(), 2);
+
+    clock.set_unix_nano(now);
+    let reader = store.snapshot(&crate::model::Tenant::default());
+    clock.advance(Duration::from_secs(2 * 86_400));
+    store.expire().await.unwrap();
+    assert_eq!(segments().len(), 1);
+    clock.advance(config.compaction.grace);
+    store.delete_retired().await;
+    for segment in reader.segments(Table::Logs) {
+        assert_eq!(segment.read_wide().await.unwrap()[0].num_rows(), 1, "its reader is still there");
+    }
+    drop(reader);
+    assert_eq!(files_below(&directory.path().join("segments")), 2);
+    store.delete_retired().await;
+    assert_eq!(files_below(&directory.path().join("segments")), 1);
+}
+
+#[tokio::test]
+async fn a_quiet_table_is_flushed_by_age_and_a_busy_one_by_size() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config::Config::default();
+    config.storage.flush_size = config::ByteSize::bytes(1 << 20);
+    let (store, clock) = by_hand(directory.path(), &config).await;
+    append(&store, batch(Table::Logs, None, &[(1, "quiet")])).await.unwrap();
+    store.flush_due().await.unwrap();
+    assert_eq!(store.status().tables[0].segments, 0);
+    clock.advance(config.storage.flush_age);
+    store.flush_due().await.unwrap();
+    assert_eq!(store.status().tables[0].segments, 1);
+    let long = "x".repeat(1 << 20);
+    append(&store, batch(Table::Spans, None, &[(1, &long)])).await.unwrap();
+    store.flush_due().await.unwrap();
+    assert_eq!((store.status().tables[1].segments, store.status().memtable_bytes), (1, 0));
+}
+
+#[tokio::test]
+async fn too_many_unflushed_rows_are_refused_until_a_flush() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config::Config::default();
+    config.storage.memtable_budget = config::ByteSize::bytes(3 << 20);
+    let (store, _) = by_hand(directory.path(), &config).await;
+    let long = "x".repeat(2 << 20);
+    append(&store, batch(Table::Logs, Some(1), &[(1, &long)])).await.unwrap();
+    let refused = append(&store, batch(Table::Logs, Some(2), &[(2, &long)])).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Overloaded);
+    store.flush_all().await.unwrap();
+    let taken = append(&store, batch(Table::Logs, Some(2), &[(2, &long)])).await.unwrap();
+    assert!(!taken.duplicate, "a refused request was not stored");
+    store.flush_all().await.unwrap();
+    // Larger than the budget, and alone.
+    append(&store, batch(Table::Logs, None, &[(3, &"x".repeat(4 << 20))])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_and_segments_without_a_catalog_are_not_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config::Config::default();
+    config.storage.min_free_disk = config::ByteSize::bytes(u64::MAX);
+    let (store, _) = by_hand(directory.path(), &config).await;
+    let refused = append(&store, batch(Table::Logs, None, &[(1, "a")])).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert!(refused.to_string().contains("the disk is nearly full"), "{refused}");
+    assert!(store.status().refuses_because.is_some());
+    drop(store);
+
+    let storage = open(directory.path()).await;
+    storage.append(batch(Table::Logs, None, &[(1, "a")])).await.unwrap();
+    storage.shutdown(Duration::from_secs(60)).await.unwrap();
+    for file in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
+        std::fs::remove_file(directory.path().join(file)).ok();
+    }
+    let environment = Environment::system(directory.path()).await.unwrap();
+    let refused = Storage::open(&config, environment).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    assert!(refused.to_string().contains("no catalog"), "{refused}");
+    assert_eq!(files_below(&directory.path().join("segments")), 1);
+}
+
+#[tokio::test]
+async fn a_damaged_log_starts_with_what_is_whole_and_says_what_is_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = by_hand(directory.path(), &config::Config::default()).await;
+    for i in 1..=5 {
+        append(&store, batch(Table::Logs, None, &[(i, "some text")])).await.unwrap();
+    }
+    drop(store);
+    let path = std::fs::read_dir(directory.path().join("wal")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    bytes.extend([7; 100]);
+    std::fs::write(&path, bytes).unwrap();
+    let (store, _) = by_hand(directory.path(), &config::Config::default()).await;
+    let recovery = store.status().recovery;
+    assert_eq!((recovery.frames, recovery.missing_frames, recovery.torn_bytes), (4, 1, 100));
+    assert!(recovery.damaged_bytes > 0);
+    assert_eq!(times(&Storage(store), Table::Logs).await.len(), 4);
 }
 
 fn copy_tree(from: &std::path::Path, to: &std::path::Path) {

@@ -373,6 +373,11 @@ fn what_was_acknowledged_is_there_exactly_once_whatever_fails() {
 }
 
 #[test]
+fn parquet_segments_keep_the_promise_too() {
+    run_seeds(1_000_000..1_000_000 + seed_count() / 30, true);
+}
+
+#[test]
 fn the_same_seed_is_the_same_run() {
     for seed in 0..20 {
         let tally = || format!("{:?}", run(&World::new(seed, false)).unwrap());
