@@ -1,6 +1,9 @@
 //! Rows for tests.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use arrow::{
     array::{ArrayRef, DictionaryArray, Int32Array, StringArray, TimestampNanosecondArray, new_null_array},
@@ -13,13 +16,37 @@ use crate::{
     schema,
 };
 
+/// Rows that [`blank`] keeps for the next caller.
+const BLANK_ROWS: usize = 64;
+
+/// A column without content: NULL where that is allowed, else empty or zero.
+fn blank(table: Table, column: usize, len: usize) -> ArrayRef {
+    static BLANKS: LazyLock<HashMap<Table, Vec<ArrayRef>>> = LazyLock::new(|| {
+        let make = |data_type: &DataType, is_nullable| {
+            if is_nullable { new_null_array(data_type, BLANK_ROWS) } else { zeros(data_type, BLANK_ROWS) }
+        };
+        let columns = |table| {
+            let schema = schema::wide(table);
+            schema.fields().iter().map(|field| make(field.data_type(), field.is_nullable())).collect()
+        };
+        Table::ALL.into_iter().map(|table| (table, columns(table))).collect()
+    });
+    if len <= BLANK_ROWS {
+        return BLANKS[&table][column].slice(0, len);
+    }
+    let schema = schema::wide(table);
+    let field = schema.field(column);
+    if field.is_nullable() { new_null_array(field.data_type(), len) } else { zeros(field.data_type(), len) }
+}
+
 /// Rows of any table with that time each, and in `text` tables a text; every other column NULL, empty or zero.
 pub fn rows(table: Table, rows: &[(i64, &str)]) -> RecordBatch {
     let schema = schema::wide(table);
     let columns = schema
         .fields()
         .iter()
-        .map(|field| -> ArrayRef {
+        .enumerate()
+        .map(|(column, field)| -> ArrayRef {
             let text = || rows.iter().map(|(_, text)| *text);
             match field.name().as_str() {
                 name if name == table.time_column() => Arc::new(
@@ -30,8 +57,7 @@ pub fn rows(table: Table, rows: &[(i64, &str)]) -> RecordBatch {
                     Arc::new(text().map(Some).collect::<DictionaryArray<Int32Type>>())
                 }
                 "name" => Arc::new(StringArray::from_iter_values(text())),
-                _ if field.is_nullable() => new_null_array(field.data_type(), rows.len()),
-                _ => zeros(field.data_type(), rows.len()),
+                _ => blank(table, column, rows.len()),
             }
         })
         .collect();
