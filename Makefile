@@ -29,7 +29,7 @@ lint: ## Formatting, clippy, dependency policy: what CI refuses
 	@.ci/deny
 
 doc: ## Documentation of the code; a broken link is an error
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --document-private-items
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
 docs: ## Copy the defaults into docs/configuration.md
 	sed -i -e '/^```toml$$/,/^```$$/{/^```/!d}' -e '/^```toml$$/r config/default.toml' docs/configuration.md

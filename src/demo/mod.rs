@@ -74,7 +74,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let now = (pace::unix_second() - LAG) / STEP * STEP;
     let start = now - options.history.as_secs().div_ceil(STEP) * STEP;
     let fresh_start = start.max(now.saturating_sub(FRESH));
-    tracing::info!(target = options.target, history_seconds = now - start, "the demo shop opens");
+    tracing::info!(receiver = options.target, history_seconds = now - start, "the demo shop opens");
     let demo = Demo { world, sender, spans_per_second: options.spans_per_second, live: options.live };
     tokio::try_join!(demo.fresh(fresh_start, now), demo.whole(start, fresh_start, now))?;
     Ok(())
