@@ -298,7 +298,7 @@ impl Store {
     }
 
     /// Commits what waits for the log, on the caller's thread. For simulations.
-    #[cfg(any(test, feature = "testing"))]
+    #[cfg(test)]
     pub(crate) fn commit_next(self: &Arc<Self>) -> bool {
         self.wal.commit_next(&**self)
     }
@@ -382,6 +382,7 @@ impl Committed<Pending> for Store {
                     }
                 }
             }
+            metrics::gauge!("rootline_memtable_bytes").set(view.memtable_bytes as f64);
             view.seal(|memtable| memtable.bytes() >= flush_size) > 0
         };
         for ((_, table), batches) in gathered {

@@ -266,6 +266,43 @@ async fn a_damaged_log_starts_with_what_is_whole_and_says_what_is_missing() {
     assert_eq!(times(&Storage(store), Table::Logs).await.len(), 4);
 }
 
+#[tokio::test]
+async fn renamed_copied_and_lost_log_files_cost_only_what_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config::Config::default();
+    // A few frames a file.
+    config.storage.wal_file_size = config::ByteSize::bytes(1_800);
+    let (store, _) = by_hand(directory.path(), &config).await;
+    for i in 1..=10 {
+        append(&store, batch(Table::Logs, Some(i as u128), &[(i, "some text")])).await.unwrap();
+    }
+    let wal = directory.path().join("wal");
+    let mut paths: Vec<_> = std::fs::read_dir(&wal).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let frames: Vec<u64> = paths.iter().map(|path| frames_in(path)).collect();
+    assert!(paths.len() >= 4, "{frames:?}");
+    drop(store);
+    // The first two change names, the last is there twice, one in the middle is gone.
+    let aside = wal.join("aside");
+    std::fs::rename(&paths[0], &aside).unwrap();
+    std::fs::rename(&paths[1], &paths[0]).unwrap();
+    std::fs::rename(&aside, &paths[1]).unwrap();
+    std::fs::copy(paths.last().unwrap(), wal.join("copy.wal")).unwrap();
+    std::fs::remove_file(&paths[2]).unwrap();
+    let (store, _) = by_hand(directory.path(), &config).await;
+    let recovery = store.status().recovery;
+    assert_eq!((recovery.frames, recovery.missing_frames), (10 - frames[2], frames[2]));
+    let again = append(&store, batch(Table::Logs, Some(1), &[(1, "some text")])).await.unwrap();
+    assert!(again.duplicate);
+    assert_eq!(times(&Storage(store), Table::Logs).await.len() as u64, 10 - frames[2]);
+}
+
+fn frames_in(path: &std::path::Path) -> u64 {
+    let bytes = std::fs::read(path).unwrap();
+    let name = crate::wal::file_name::FileName::from_header(&bytes).unwrap();
+    crate::wal::replay::scan(&bytes, name.nonce).frames.len() as u64
+}
+
 fn copy_tree(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

@@ -96,7 +96,9 @@ impl<T: Send + 'static> Wal<T> {
             let payloads = requests.iter().map(|request| &request.payload);
             let mut log = lock(&self.log);
             let written = log.append(first_sequence, self.clock.now_unix_nano(), payloads);
-            *lock(&self.size) = log.size();
+            let size = log.size();
+            *lock(&self.size) = size;
+            metrics::gauge!("rootline_wal_bytes").set(size.1 as f64);
             written
         };
         metrics::histogram!("rootline_wal_commit_seconds").record((self.clock.monotonic() - started).as_secs_f64());
