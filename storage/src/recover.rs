@@ -41,13 +41,10 @@ impl Store {
         let mut store = Self::new(config, environment, published);
         store.recovery = recovery;
         store.load(&contents);
-        let mut finished = store.replay(&contents, log_files).await?;
-
-        let next_sequence = {
-            let mut view = store.view_mut();
-            view.committed_sequence = view.committed_sequence.max(flushed).max(contents.wal_floor);
-            view.committed_sequence + 1
-        };
+        let (mut finished, order) = store.replay(&contents, log_files).await?;
+        let next_sequence = order.last().max(flushed) + 1;
+        store.view_mut().committed_sequence = next_sequence - 1;
+        store.recovery.missing_frames = order.missing(flushed).iter().map(|run| run.end() - run.start() + 1).sum();
         // A file without a younger one ends where the log ends.
         finished.iter_mut().for_each(|file| file.last_sequence = file.last_sequence.min(next_sequence - 1));
         let (environment, settings) = (&store.environment, &config.storage);
@@ -83,8 +80,8 @@ impl Store {
     }
 
     /// Puts the rows that are in no segment into memtables, flushing when they are too many.
-    async fn replay(&mut self, contents: &Contents, listed: Vec<Listed>) -> Result<Vec<Finished>> {
-        let mut order = Order::default();
+    async fn replay(&mut self, contents: &Contents, listed: Vec<Listed>) -> Result<(Vec<Finished>, Order)> {
+        let mut order = Order::above(contents.wal_floor);
         let mut finished = Vec::with_capacity(listed.len());
         let last_path = listed.last().map(|file| file.path.clone());
         for file in listed {
@@ -97,8 +94,7 @@ impl Store {
             let is_last = last_path.as_ref() == Some(&file.path);
             finished.push(self.replay_file(contents, file, &bytes, is_last, &mut order).await?);
         }
-        self.recovery.missing_frames = order.missing().iter().map(|run| run.end() - run.start() + 1).sum();
-        Ok(finished)
+        Ok((finished, order))
     }
 
     async fn replay_file(
@@ -112,8 +108,7 @@ impl Store {
         let scan = replay::scan(bytes, file.name.nonce);
         self.recovery.damaged_bytes += scan.damaged_bytes as u64;
         for found in &scan.frames {
-            let sequence = found.header.sequence;
-            if order.admit(sequence, file.void_from) && sequence > contents.wal_floor {
+            if order.admit(found.header.sequence, file.void_from) {
                 self.replay_frame(contents, found)?;
                 self.recovery.frames += 1;
             }

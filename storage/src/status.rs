@@ -38,7 +38,8 @@ pub struct Recovery {
     pub torn_bytes: u64,
     /// Bytes between whole frames that are none: damage.
     pub damaged_bytes: u64,
-    /// Frames that must have been there and are not, by their sequences: what the damage cost.
+    /// Frames that are not there, by the sequences of those that are: what the damage cost. A power cut that wrote the
+    /// last group out of order counts too, although nobody was promised anything.
     pub missing_frames: u64,
     /// Files of no live segment that were removed.
     pub leftover_files: u64,

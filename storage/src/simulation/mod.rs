@@ -378,7 +378,7 @@ fn run_seeds(seeds: std::ops::Range<u64>, is_parquet: bool) -> Tally {
 }
 
 fn seed_count() -> u64 {
-    option_env!("ROOTLINE_SIMULATION_SEEDS").map_or(300, |count| count.parse().expect("a number of seeds"))
+    option_env!("ROOTLINE_SIMULATION_SEEDS").map_or(2_000, |count| count.parse().expect("a number of seeds"))
 }
 
 #[test]

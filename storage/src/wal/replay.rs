@@ -71,14 +71,19 @@ fn next_magic(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 /// Follows the sequences through the files and finds what must not be read and what is not there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Order {
     /// Sequences already taken, as runs that do not touch.
     seen: Vec<RangeInclusive<u64>>,
 }
 
 impl Order {
-    /// Whether the frame counts: not void because of a younger file's name, and not seen before.
+    /// Frames up to the floor are of no use any more.
+    pub fn above(floor: u64) -> Self {
+        Self { seen: vec![0..=floor] }
+    }
+
+    /// Whether the frame counts: above the floor, not void because of a younger file's name, and not seen before.
     pub fn admit(&mut self, sequence: u64, void_from: Option<u64>) -> bool {
         if void_from.is_some_and(|first| sequence >= first) {
             return false;
@@ -97,13 +102,16 @@ impl Order {
         true
     }
 
-    /// The last sequence that was found.
-    pub fn last(&self) -> Option<u64> {
-        self.seen.iter().map(|run| *run.end()).max()
+    /// The last sequence that was found, or the floor.
+    pub fn last(&self) -> u64 {
+        self.seen.iter().map(|run| *run.end()).max().unwrap_or(0)
     }
 
-    /// Sequences between the first and the last that no file holds.
-    pub fn missing(mut self) -> Vec<RangeInclusive<u64>> {
+    /// Sequences between the floor and the last that no file holds; `flushed` is known to have been in one.
+    pub fn missing(mut self, flushed: u64) -> Vec<RangeInclusive<u64>> {
+        if flushed > self.last() {
+            self.seen.push(flushed + 1..=flushed + 1);
+        }
         self.seen.sort_by_key(|run| *run.start());
         self.seen
             .windows(2)

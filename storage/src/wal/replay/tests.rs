@@ -89,15 +89,17 @@ fn frames_of_a_failed_group_are_void_once_their_sequences_are_used_again() {
     assert_eq!(void_from(&[name(1, 1), name(2, 5), name(3, 5), name(4, 9)]), [Some(5), Some(5), Some(9), None]);
     // A later restart at an earlier sequence makes everything after it void, in all files before.
     assert_eq!(void_from(&[name(1, 1), name(2, 8), name(3, 5)]), [Some(5), Some(5), None]);
-    let mut order = Order::default();
+    let mut order = Order::above(2);
+    assert!(!order.admit(2, None));
     assert!(order.admit(4, Some(5)));
     assert!(!order.admit(5, Some(5)));
     assert!(order.admit(5, None));
     assert!(!order.admit(5, None), "seen");
     assert!(order.admit(9, None));
     assert!(order.admit(7, None));
-    assert_eq!(order.last(), Some(9));
-    assert_eq!(order.missing(), [6..=6, 8..=8]);
+    assert_eq!(order.last(), 9);
+    assert_eq!(order.missing(11), [3..=3, 6..=6, 8..=8, 10..=11]);
+    assert_eq!(Order::above(7).missing(7), []);
 }
 
 proptest! {
