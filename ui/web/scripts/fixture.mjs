@@ -1,13 +1,14 @@
 // Serves the UI on fixture data: `--dev` with hot reload, otherwise ../dist under the server's content security policy.
-// `--port N` (default 7071), `--empty` for a server that has received nothing.
+// `--port N` (default 7071), `--empty` for a server that has received nothing, `--server URL` for a real server's answers.
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, request as forward } from 'node:http';
 import { extname, join } from 'node:path';
 import { createServer as createVite } from 'vite';
 
 const option = (name) => (process.argv.includes(name) ? process.argv[process.argv.indexOf(name) + 1] : undefined);
 const dev = process.argv.includes('--dev');
+const real = option('--server');
 const empty = process.argv.includes('--empty');
 const dist = new URL('../../dist/', import.meta.url).pathname;
 const vite = await createVite({
@@ -24,7 +25,24 @@ const TYPES = {
   '.txt': 'text/plain; charset=utf-8',
 };
 
+/** Hands an API request to the real server and its answer back as it streams. */
+function proxy(request, response) {
+  const { hostname, port, host } = new URL(real);
+  const { origin: _origin, ...headers } = request.headers;
+  const onward = forward(
+    { hostname, port, path: request.url, method: request.method, headers: { ...headers, host } },
+    (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    },
+  );
+  onward.on('error', () => response.destroy());
+  response.on('close', () => onward.destroy());
+  request.pipe(onward);
+}
+
 const server = createServer(async (request, response) => {
+  if (real && request.url.startsWith('/api/')) return proxy(request, response);
   if (await handle(request, response, empty)) return;
   if (dev) return vite.middlewares(request, response);
   const path = join(dist, new URL(request.url, 'http://fixture').pathname);

@@ -2,7 +2,7 @@ import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { useWindow } from '../app/window';
 import { getJson } from './client';
-import type { HistogramAnswer, ServerStatus, Service, ServicesAnswer } from './types';
+import type { HistogramAnswer, ServerStatus, ServicesAnswer } from './types';
 
 const POLL_MS = 2000;
 
@@ -43,19 +43,27 @@ function slotByName(name: string): number {
   return hash % 8;
 }
 
+/** Slots that any answer has told so far: the server keeps them for ever, so what was once heard stays true. */
+const heard = new Map<string, number>();
+
+/** Remembers the slots that an answer carries. */
+export function hearSlots<T extends { name: string; slot?: number }>(services: readonly T[]): void {
+  for (const { name, slot } of services) if (slot !== undefined) heard.set(name, slot);
+}
+
 /** Colour slot of each service, as the server numbered them. */
 export function useSlots(): (service: string) => number {
   const { data } = useQuery({
     queryKey: ['slots'],
     queryFn: async ({ signal }) => {
-      const { services } = await getJson<ServicesAnswer>('/api/services', { from: 'now-6h', to: 'now' }, signal);
-      return Object.fromEntries(services.map((service: Service) => [service.name, service.slot])) as Record<
-        string,
-        number
-      >;
+      // Lists of log rows name services without their slots. A short window is enough: most services are busy.
+      const { services } = await getJson<ServicesAnswer>('/api/services', { from: 'now-15m', to: 'now' }, signal);
+      hearSlots(services);
+      return heard.size;
     },
     staleTime: 5 * 60_000,
     retry: false,
   });
-  return useMemo(() => (service: string) => data?.[service] ?? slotByName(service), [data]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a new function when more slots are known draws rows anew
+  return useMemo(() => (service: string) => heard.get(service) ?? slotByName(service), [data]);
 }

@@ -66,7 +66,7 @@ export function Dot({ slot }: { slot: number }) {
     <i
       className="dot"
       data-hatch={slotRepeats(slot) || undefined}
-      style={{ background: slotColour(useScheme(), slot) }}
+      style={{ backgroundColor: slotColour(useScheme(), slot) }}
     />
   );
 }

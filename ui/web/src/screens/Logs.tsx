@@ -21,6 +21,8 @@ import { useKeys } from '../state/keys';
 import { asMarkdown, facetField, MOST_ROWS, useLogFields, useLogPages, useLogRecord } from './logs';
 
 const BUCKETS = 90;
+/** Values of a facet that are shown before it is asked for more. */
+const FEW_VALUES = 10;
 
 function Facets({
   answer,
@@ -32,6 +34,7 @@ function Facets({
   onFilter: (filter: string) => void;
 }) {
   const { t, num, compact } = useI18n();
+  const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
   return (
     <>
       {answer.fields
@@ -46,7 +49,7 @@ function Facets({
                 {field.sampled ? ' ≈' : ''}
               </h3>
               <ul>
-                {field.values.map(({ value, count }) => {
+                {field.values.slice(0, open.has(field.name) ? undefined : FEW_VALUES).map(({ value, count }) => {
                   const text = valueText(value);
                   const own = term(name, text);
                   const on = hasTerm(filter, own);
@@ -74,6 +77,15 @@ function Facets({
                   );
                 })}
               </ul>
+              {field.values.length > FEW_VALUES && !open.has(field.name) ? (
+                <button
+                  type="button"
+                  className="link facet-more"
+                  onClick={() => setOpen(new Set([...open, field.name]))}
+                >
+                  {t('more', { n: num(field.values.length - FEW_VALUES) })}
+                </button>
+              ) : null}
             </section>
           );
         })}

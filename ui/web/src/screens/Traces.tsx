@@ -18,7 +18,7 @@ import { epochMs } from '../i18n/format';
 import { useKeys } from '../state/keys';
 import { Scatter } from './Scatter';
 
-const LIMIT = 200;
+const LIMIT = 100;
 const MOST_CHIPS = 3;
 
 function DurationInput({
