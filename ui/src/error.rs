@@ -1,7 +1,7 @@
 //! What went wrong -> HTTP status and problem body (RFC 9457). The only file that maps kinds to statuses.
 
 use axum::{
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use query::ErrorKind;
@@ -82,6 +82,12 @@ impl From<query::search::SearchError> for Problem {
     fn from(error: query::search::SearchError) -> Self {
         Self { status: StatusCode::BAD_REQUEST, detail: error.detail, position: Some(error.position), hint: error.hint }
     }
+}
+
+/// A route that exists, asked in a way it does not know.
+pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not answer {method}", uri.path()))
+        .with_hint("/api/openapi.json lists what there is")
 }
 
 impl IntoResponse for Problem {

@@ -122,8 +122,12 @@ pub fn router(state: State) -> Router {
 
     open.merge(auth::guarded(viewer, &state, Access::View))
         .merge(auth::guarded(admin, &state, Access::Administer))
+        .method_not_allowed_fallback(error::method_not_allowed)
         .layer(axum::middleware::from_fn_with_state(state.clone(), auth::same_origin))
         .layer(axum::middleware::from_fn(assets::security_headers))
         .layer(CompressionLayer::new())
         .with_state(state)
 }
+
+#[cfg(test)]
+mod tests;

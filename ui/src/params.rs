@@ -53,7 +53,8 @@ fn relative(offset: &str, now_unix_nano: i64) -> Option<i64> {
     let nanos = i64::try_from(duration.as_nanos()).ok()?;
     match offset.as_bytes()[0] {
         b'-' => now_unix_nano.checked_sub(nanos),
-        b'+' => now_unix_nano.checked_add(nanos),
+        // In a query string, + is a space.
+        b'+' | b' ' => now_unix_nano.checked_add(nanos),
         _ => None,
     }
 }

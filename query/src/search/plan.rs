@@ -177,7 +177,7 @@ mod tests {
         let filter = parse("a (b OR c*) -d", Subject::Logs).unwrap();
         assert_eq!(
             predicate(&filter, Subject::Logs).unwrap().to_string(),
-            r#"match(body, Utf8("\"a\"")) AND match(body, Utf8("(\"b\" OR c*)")) AND match(body, Utf8("\"d\"")) IS NOT TRUE"#
+            r#"match(body, Utf8(""a"")) AND match(body, Utf8("("b" OR c*)")) AND match(body, Utf8(""d"")) IS NOT TRUE"#
         );
     }
 

@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures::StreamExt;
+use futures::{StreamExt, stream::Fuse};
 use query::{Rows, SqlRequest, StatsHandle, attributes::Attributes};
 use serde::Deserialize;
 
@@ -133,15 +133,17 @@ fn request(state: &State, body: SqlBody) -> Answer<SqlRequest> {
 
 /// Waits for the first rows, so that most failures have a status of their own, then streams.
 async fn answer(state: &State, request: SqlRequest, format: Format) -> Answer<Response> {
-    let mut answer = state.query().sql(request).await?;
-    let first = answer.rows.next().await.transpose()?;
+    let answer = state.query().sql(request).await?;
+    // An answer without rows has ended when its first batch is asked for.
+    let mut rows = answer.rows.fuse();
+    let first = rows.next().await.transpose()?;
     let failed = |error: std::io::Error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
     let mut encoder = Encoder::new(format, &answer.schema).map_err(failed)?;
     let mut head = encoder.begin();
     if let Some(batch) = &first {
         head.extend(encoder.rows(batch).map_err(failed)?);
     }
-    let rest = Rest { rows: answer.rows, stats: answer.stats, encoder: Some(encoder) };
+    let rest = Rest { rows, stats: answer.stats, encoder: Some(encoder) };
     let chunks = futures::stream::once(std::future::ready(Ok(Bytes::from(head)))).chain(rest.into_stream());
     let mut response = Body::from_stream(chunks).into_response();
     let headers = response.headers_mut();
@@ -155,7 +157,7 @@ async fn answer(state: &State, request: SqlRequest, format: Format) -> Answer<Re
 
 /// The part of an answer that has not been sent. Dropping it cancels the query.
 struct Rest {
-    rows: Rows,
+    rows: Fuse<Rows>,
     stats: StatsHandle,
     /// `None` when the end has been written.
     encoder: Option<Encoder>,
