@@ -94,7 +94,7 @@ pub(crate) enum Encoder {
     Json { schema: SchemaRef, any_rows: bool },
     Ndjson { schema: SchemaRef },
     Csv { schema: SchemaRef },
-    Arrow { writer: StreamWriter<Written>, written: Written },
+    Arrow { writer: Box<StreamWriter<Written>>, written: Written },
     Parquet { writer: Box<ArrowWriter<Written>>, written: Written },
 }
 
@@ -107,7 +107,7 @@ impl Encoder {
             Format::Ndjson => Self::Ndjson { schema },
             Format::Csv => Self::Csv { schema },
             Format::Arrow => Self::Arrow {
-                writer: StreamWriter::try_new(written.clone(), &schema).map_err(io::Error::other)?,
+                writer: Box::new(StreamWriter::try_new(written.clone(), &schema).map_err(io::Error::other)?),
                 written,
             },
             Format::Parquet => {

@@ -144,7 +144,7 @@ async fn answer(state: &State, request: SqlRequest, format: Format) -> Answer<Re
         head.extend(encoder.rows(batch).map_err(failed)?);
     }
     let rest = Rest { rows, stats: answer.stats, encoder: Some(encoder) };
-    let chunks = futures::stream::once(std::future::ready(Ok(Bytes::from(head)))).chain(rest.into_stream());
+    let chunks = futures::stream::once(std::future::ready(Ok(Bytes::from(head)))).chain(rest.into_stream()).fuse();
     let mut response = Body::from_stream(chunks).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
