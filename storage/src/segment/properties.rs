@@ -88,6 +88,8 @@ fn column_properties(
             builder.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
         }
         (Type::INT64, _) => plain(builder, &path, Encoding::DELTA_BINARY_PACKED),
+        // People measure in few decimals: whole doubles repeat in ways that zstd finds and split bytes hide.
+        (Type::DOUBLE, _) if is_attribute(attributes, root).is_some() => plain(builder, &path, Encoding::PLAIN),
         (Type::DOUBLE, _) => plain(builder, &path, Encoding::BYTE_STREAM_SPLIT),
         (Type::BYTE_ARRAY, _) if nested => quiet(builder, &path),
         (Type::BYTE_ARRAY, _) if is_attribute(attributes, root).is_some_and(|column| column.distinct) => {
