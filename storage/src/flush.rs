@@ -3,7 +3,10 @@
 //! A crash before the transaction leaves files that the next start clears and frames that it replays; a crash after it
 //! leaves frames that replay skips. Ingest goes on meanwhile, into the next memtable.
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+};
 
 use crate::{
     catalog::Publication,
@@ -30,31 +33,42 @@ impl Store {
         self.flush_sealed().await
     }
 
-    /// Flushes sealed memtables, oldest first, until there are none.
+    /// Flushes sealed memtables, oldest first, until there are none. A table that fails does not hold up the others.
     async fn flush_sealed(&self) -> Result<()> {
         let mut published = self.flushing.lock().await;
-        while let Some((place, sealed)) = self.next_sealed() {
-            let started = self.environment.clock.monotonic();
-            let publication = self.prepared(&place, &sealed, *published).await?;
-            let version = self.environment.catalog.publish(&publication).await?;
-            published.keys_through = published.keys_through.max(publication.through_sequence);
-            published.wal_floor = published.wal_floor.max(publication.wal_floor);
-            self.show(&place, &publication, version);
-            let seconds = (self.environment.clock.monotonic() - started).as_secs_f64();
-            let table = place.1.name();
-            metrics::histogram!("rootline_flush_seconds", "table" => table).record(seconds);
-            metrics::counter!("rootline_flush_rows_total", "table" => table).increment(sealed.rows.row_count() as u64);
-            tracing::debug!(table, rows = sealed.rows.row_count(), segments = publication.segments.len(), "flushed");
-            self.drop_wal(published.wal_floor).await;
+        let (mut failed, mut first_error) = (BTreeSet::new(), None);
+        while let Some((place, sealed)) = self.next_sealed(&failed) {
+            if let Err(error) = self.flush_one(&place, &sealed, &mut published).await {
+                metrics::counter!("rootline_flush_errors_total", "table" => place.1.name()).increment(1);
+                failed.insert(place);
+                first_error.get_or_insert(error);
+            }
         }
+        first_error.map_or(Ok(()), Err)
+    }
+
+    async fn flush_one(&self, place: &Place, sealed: &Arc<Sealed>, published: &mut Published) -> Result<()> {
+        let started = self.environment.clock.monotonic();
+        let publication = self.prepared(place, sealed, *published).await?;
+        let version = self.environment.catalog.publish(&publication).await?;
+        published.keys_through = published.keys_through.max(publication.through_sequence);
+        published.wal_floor = published.wal_floor.max(publication.wal_floor);
+        self.show(place, &publication, version);
+        let (table, rows) = (place.1.name(), sealed.rows.row_count());
+        let seconds = (self.environment.clock.monotonic() - started).as_secs_f64();
+        metrics::histogram!("rootline_flush_seconds", "table" => table).record(seconds);
+        metrics::counter!("rootline_flush_rows_total", "table" => table).increment(rows as u64);
+        tracing::debug!(table, rows, segments = publication.segments.len(), "flushed");
+        self.drop_wal(published.wal_floor).await;
         Ok(())
     }
 
-    /// The sealed memtable with the oldest rows.
-    fn next_sealed(&self) -> Option<(Place, Arc<Sealed>)> {
+    /// The sealed memtable with the oldest rows, of the tables that did not fail.
+    fn next_sealed(&self, failed: &BTreeSet<Place>) -> Option<(Place, Arc<Sealed>)> {
         let view = self.view();
         let oldest = view.tables.iter().filter_map(|(place, table)| table.sealed.first().map(|sealed| (place, sealed)));
         oldest
+            .filter(|(place, _)| !failed.contains(place))
             .min_by_key(|(_, sealed)| sealed.rows.first_sequence())
             .map(|(place, sealed)| (place.clone(), Arc::clone(sealed)))
     }
@@ -62,24 +76,24 @@ impl Store {
     /// What to publish for a memtable: segments already written for an earlier try, or written now.
     async fn prepared(&self, place: &Place, sealed: &Arc<Sealed>, published: Published) -> Result<Publication> {
         let earlier = sealed.publication.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(publication) = earlier {
-            return Ok(publication);
-        }
-        let segments = self.write_segments(place, sealed).await?;
+        let publication = match earlier {
+            Some(publication) => publication,
+            None => Publication {
+                tenant: place.0.clone(),
+                table: place.1,
+                through_sequence: sealed.through_sequence,
+                wal_floor: 0,
+                segments: self.write_segments(place, sealed).await?,
+                keys: self.duplicates.stored_between(published.keys_through, sealed.through_sequence),
+                keys_from_sequence: self.duplicates.oldest_sequence(),
+            },
+        };
+        *sealed.publication.lock().unwrap_or_else(PoisonError::into_inner) = Some(publication.clone());
         let keys_through = published.keys_through.max(sealed.through_sequence);
         let flushed = self.view().flushed_sequence_after(place);
         let has_unsaved_keys = !self.duplicates.stored_between(keys_through, flushed).is_empty();
-        let publication = Publication {
-            tenant: place.0.clone(),
-            table: place.1,
-            through_sequence: sealed.through_sequence,
-            wal_floor: if has_unsaved_keys { flushed.min(keys_through) } else { flushed },
-            segments,
-            keys: self.duplicates.stored_between(published.keys_through, sealed.through_sequence),
-            keys_from_sequence: self.duplicates.oldest_sequence(),
-        };
-        *sealed.publication.lock().unwrap_or_else(PoisonError::into_inner) = Some(publication.clone());
-        Ok(publication)
+        let wal_floor = if has_unsaved_keys { flushed.min(keys_through) } else { flushed };
+        Ok(Publication { wal_floor, ..publication })
     }
 
     async fn write_segments(&self, place: &Place, sealed: &Arc<Sealed>) -> Result<Vec<SegmentMeta>> {

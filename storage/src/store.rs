@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     io,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -308,9 +309,17 @@ impl Store {
         let threads = self.environment.threads;
         if threads == crate::Threads::Own {
             let (wal, store) = (Arc::clone(&self.wal), Arc::downgrade(self));
-            let committed: Weak<dyn Committed<Pending>> = store;
-            let thread = std::thread::Builder::new().name("wal".to_owned()).spawn(move || wal.run(&committed));
-            match thread {
+            let committed: Weak<dyn Committed<Pending>> = Weak::clone(&store) as _;
+            let run = move || {
+                let ended = std::panic::catch_unwind(AssertUnwindSafe(|| wal.run(&committed)));
+                if ended.is_err() {
+                    // Nobody must wait for a log that does not run. Reading goes on; a restart replays what is on disk.
+                    tracing::error!("the WAL thread panicked: nothing is taken until a restart");
+                    store.upgrade().inspect(|store| store.close());
+                    wal.abandon();
+                }
+            };
+            match std::thread::Builder::new().name("wal".to_owned()).spawn(run) {
                 Ok(thread) => *self.log_thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread),
                 Err(error) => {
                     tracing::error!(%error, "no thread for the WAL");

@@ -202,6 +202,55 @@ async fn a_quiet_table_is_flushed_by_age_and_a_busy_one_by_size() {
     assert_eq!((store.status().tables[1].segments, store.status().memtable_bytes), (1, 0));
 }
 
+/// A builder with a mistake in one table.
+#[derive(Debug)]
+struct NoLogs;
+
+#[async_trait::async_trait]
+impl crate::SegmentBuilder for NoLogs {
+    fn build(
+        &self,
+        table: Table,
+        batches: &[arrow::record_batch::RecordBatch],
+        settings: &config::Storage,
+    ) -> crate::Result<Vec<crate::segment::BuiltSegment>> {
+        match table {
+            Table::Logs => Err(crate::Error::internal("a mistake")),
+            _ => crate::ParquetBuilder.build(table, batches, settings),
+        }
+    }
+
+    async fn merge(
+        &self,
+        _: &[Arc<crate::segment::Segment>],
+        _: &config::Storage,
+        _: usize,
+    ) -> crate::Result<crate::segment::BuiltSegment> {
+        Err(crate::Error::internal("not asked for"))
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_cannot_be_flushed_holds_up_no_other_and_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config::Config::default();
+    let system = Environment::system(directory.path()).await.unwrap();
+    let environment = Environment { threads: Threads::Caller, builder: Arc::new(NoLogs), ..system };
+    let store = Store::recover(&config, environment).await.unwrap();
+    for i in 1..=3 {
+        append(&store, batch(Table::Logs, None, &[(i, "a")])).await.unwrap();
+        append(&store, batch(Table::Spans, None, &[(i, "b")])).await.unwrap();
+        assert_eq!(store.flush_all().await.unwrap_err().kind(), ErrorKind::Internal);
+    }
+    let status = store.status();
+    assert_eq!((status.tables[0].memtable_rows, status.tables[1].segment_rows), (3, 3));
+    drop(store);
+    let storage = open(directory.path()).await;
+    assert_eq!(times(&storage, Table::Logs).await, [1, 2, 3]);
+    assert_eq!(times(&storage, Table::Spans).await, [1, 2, 3]);
+    storage.shutdown(Duration::from_secs(60)).await.unwrap();
+}
+
 #[tokio::test]
 async fn too_many_unflushed_rows_are_refused_until_a_flush() {
     let directory = tempfile::tempdir().unwrap();

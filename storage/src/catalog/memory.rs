@@ -93,12 +93,12 @@ impl Catalog for MemoryCatalog {
         self.crash_point(CrashPoint::Before).await?;
         let version = {
             let mut state = self.state();
+            state.wal_floor = state.wal_floor.max(publication.wal_floor);
             let place = (publication.tenant.clone(), publication.table);
             if state.checkpoints.get(&place).is_none_or(|at| *at < publication.through_sequence) {
                 state.checkpoints.insert(place, publication.through_sequence);
                 state.segments.extend(publication.segments.iter().map(|meta| (meta.id.clone(), meta.clone())));
                 state.version += 1;
-                state.wal_floor = state.wal_floor.max(publication.wal_floor);
                 let keys = publication.keys.iter().map(|key| ((key.tenant.clone(), key.key), key.clone()));
                 state.keys.extend(keys);
                 state.keys.retain(|_, key| key.sequence >= publication.keys_from_sequence);

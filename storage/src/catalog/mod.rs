@@ -3,7 +3,7 @@
 //!
 //! Named invariants, the same in every home:
 //! - *one step*: a publication adds its segments, moves its table's checkpoint and keeps its batch keys, or does nothing.
-//! - *forward*: a checkpoint never moves back; a publication at or behind it changes nothing.
+//! - *forward*: a checkpoint never moves back; a publication at or behind it raises the floor at most.
 //! - *floor*: the floor of the WAL never moves down.
 //! - *exchange*: a replacement removes live segments only, and all of them or none.
 //! - *version*: every change of the segments makes the version larger.
@@ -86,7 +86,7 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// `Unavailable`, `Corrupt`.
     async fn load(&self) -> Result<Contents>;
 
-    /// Publishes a flush in one transaction and returns the new version. Doing it again changes nothing.
+    /// Publishes a flush in one transaction and returns the new version. Doing it again raises the floor at most.
     ///
     /// # Errors
     /// `Unavailable` when it is not known to have happened: do the same again.

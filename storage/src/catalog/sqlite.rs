@@ -136,9 +136,16 @@ impl Catalog for SqliteCatalog {
         .execute(&mut *transaction)
         .await
         .map_err(unavailable)?;
+        sqlx::query("UPDATE state SET wal_floor = max(wal_floor, ?)")
+            .bind(publication.wal_floor.cast_signed())
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
         if moved.rows_affected() == 0 {
             // Done before, and its answer was lost.
-            return version(&mut transaction).await;
+            let version = version(&mut transaction).await?;
+            transaction.commit().await.map_err(unavailable)?;
+            return Ok(version);
         }
         add_segments(&mut transaction, &publication.segments).await?;
         for key in &publication.keys {
@@ -155,11 +162,6 @@ impl Catalog for SqliteCatalog {
         }
         sqlx::query("DELETE FROM batch_keys WHERE sequence < ?")
             .bind(publication.keys_from_sequence.cast_signed())
-            .execute(&mut *transaction)
-            .await
-            .map_err(unavailable)?;
-        sqlx::query("UPDATE state SET wal_floor = max(wal_floor, ?)")
-            .bind(publication.wal_floor.cast_signed())
             .execute(&mut *transaction)
             .await
             .map_err(unavailable)?;

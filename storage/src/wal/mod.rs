@@ -44,7 +44,6 @@ pub trait Committed<T>: Send + Sync {
 pub struct Wal<T> {
     queue: Mutex<Queue<T>>,
     wake: Condvar,
-    idle: Condvar,
     log: Mutex<Log>,
     /// Files and bytes of the log, to be read while it is being written.
     size: Mutex<(usize, u64)>,
@@ -63,7 +62,6 @@ impl<T: Send + 'static> Wal<T> {
         Arc::new(Self {
             queue: Mutex::new(Queue { group: GroupCommit::new(next_sequence, max_group_bytes), is_closed: false }),
             wake: Condvar::new(),
-            idle: Condvar::new(),
             size: Mutex::new(log.size()),
             log: Mutex::new(log),
             clock,
@@ -118,7 +116,6 @@ impl<T: Send + 'static> Wal<T> {
                 committed.failed(owners, &error);
             }
         }
-        self.idle.notify_all();
     }
 
     /// Commits group after group until the log is closed and empty, or nobody is left to tell.
@@ -147,12 +144,11 @@ impl<T: Send + 'static> Wal<T> {
         self.wake.notify_all();
     }
 
-    /// Waits until nothing waits. Blocks.
-    pub fn drain(&self) {
+    /// Gives up: whoever waits is not promised anything, and nobody is any more.
+    pub fn abandon(&self) {
         let mut queue = lock(&self.queue);
-        while !queue.group.is_idle() {
-            queue = self.idle.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
+        queue.is_closed = true;
+        queue.group = GroupCommit::new(0, 0);
     }
 
     /// Removes the files whose frames all have at most that sequence. Waits for a write that is going on.
