@@ -50,7 +50,7 @@ dist: ## An archive to install: binary, systemd unit, configurations, licence
 	mkdir -p dist/$(DIST_NAME)
 	cp $(CARGO_TARGET_DIR)/release/rootline packaging/rootline.service packaging/otel-collector.yaml \
 		LICENSE README.md CHANGELOG.md dist/$(DIST_NAME)/
-	sed -e 's/^\([a-z_]* =\)/# \1/' -e 's/^# # /# /' config/default.toml > dist/$(DIST_NAME)/rootline.toml
+	sed -e 's/^\([a-z_]* =\)/# \1/' config/default.toml > dist/$(DIST_NAME)/rootline.toml
 	cp -r docs dist/$(DIST_NAME)/docs
 	tar -C dist --owner=0 --group=0 --numeric-owner -czf dist/$(DIST_NAME).tar.gz $(DIST_NAME)
 	cd dist && sha256sum $(DIST_NAME).tar.gz > $(DIST_NAME).tar.gz.sha256
