@@ -289,7 +289,7 @@ fn is_near(known: &str, asked: &str) -> bool {
     if asked.len() > 2 && (known.contains(&asked) || asked.contains(known)) {
         return true;
     }
-    distance(known, &asked) <= known.len().min(asked.len()) / 4
+    distance(known, &asked) <= (known.len().min(asked.len()) / 4).max(1)
 }
 
 /// Letters to add, drop or change.

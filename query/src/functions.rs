@@ -15,7 +15,7 @@ use crate::{
     text::Match,
 };
 
-mod bounded;
+pub(crate) mod bounded;
 
 /// Every function of ours by its SQL name; some replace DataFusion's by a form that cannot exhaust memory.
 pub(crate) fn all() -> Vec<Arc<ScalarUDF>> {

@@ -24,6 +24,8 @@ mod slots;
 mod sql;
 mod table;
 pub mod tail;
+#[cfg(test)]
+mod testing;
 pub mod text;
 pub mod trace;
 

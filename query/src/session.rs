@@ -99,6 +99,7 @@ impl Sessions {
 
         let mut analyzer = Analyzer::new();
         analyzer.rules.insert(0, Arc::new(RetypeAttributes));
+        analyzer.rules.push(Arc::new(functions::bounded::BoundConcat));
         let mut builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))

@@ -92,3 +92,6 @@ pub(crate) fn explanation(batches: &[RecordBatch]) -> Result<String> {
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests;

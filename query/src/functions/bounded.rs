@@ -10,16 +10,24 @@ use arrow::{
     datatypes::{DataType, Float64Type, Int64Type},
 };
 use datafusion::{
-    common::{Result, exec_err},
+    common::{
+        Result,
+        config::ConfigOptions,
+        exec_err,
+        tree_node::{Transformed, TreeNode},
+    },
     functions, functions_nested,
     logical_expr::{
-        ColumnarValue, Expr, ExpressionPlacement, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-        Signature,
+        BinaryExpr, ColumnarValue, Expr, ExprSchemable, ExpressionPlacement, LogicalPlan, Operator, ReturnFieldArgs,
+        ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+        expr::ScalarFunction,
+        expr_rewriter::NamePreserver,
         simplify::{ExprSimplifyResult, SimplifyContext},
+        utils::merge_schema,
     },
+    optimizer::AnalyzerRule,
 };
 
-/// One call may build this much.
 const MAX_BYTES: f64 = (64 << 20) as f64;
 /// What an element of a built list takes at least.
 const ELEMENT_BYTES: f64 = 8.0;
@@ -39,12 +47,27 @@ enum Growth {
     Series,
     /// `f(text, from, to)`.
     Replaced,
+    /// `f(text, …)`: all of them.
+    Joined,
+}
+
+impl Growth {
+    /// One call may build this much.
+    const fn max_bytes(self) -> f64 {
+        match self {
+            // What is joined was there before: only doubling again and again gets here.
+            Self::Joined => MAX_BYTES * 2.0,
+            _ => MAX_BYTES,
+        }
+    }
 }
 
 pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
     [
         (functions::string::repeat(), Growth::Times),
         (functions::string::replace(), Growth::Replaced),
+        (functions::string::concat(), Growth::Joined),
+        (functions::string::concat_ws(), Growth::Joined),
         (functions::unicode::lpad(), Growth::PaddedTo),
         (functions::unicode::rpad(), Growth::PaddedTo),
         (functions_nested::repeat::array_repeat_udf(), Growth::ListOf),
@@ -97,16 +120,82 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let bytes = result_bytes(self.growth, &args.args, args.number_rows)?;
-        if bytes > MAX_BYTES {
-            return exec_err!(
-                "{} would build {:.0} MiB at once, at most {:.0} MiB are allowed",
-                self.name(),
-                bytes / f64::from(1 << 20),
-                MAX_BYTES / f64::from(1 << 20)
-            );
-        }
+        check(self.name(), self.growth, &args)?;
         self.inner.invoke_with_args(args)
+    }
+}
+
+fn check(name: &str, growth: Growth, args: &ScalarFunctionArgs) -> Result<()> {
+    let bytes = result_bytes(growth, &args.args, args.number_rows)?;
+    if bytes > growth.max_bytes() {
+        return exec_err!(
+            "{name} would build {:.0} MiB at once, at most {:.0} MiB are allowed",
+            bytes / f64::from(1 << 20),
+            growth.max_bytes() / f64::from(1 << 20)
+        );
+    }
+    Ok(())
+}
+
+/// `a || b` of texts, bounded: a chain of doublings would otherwise fill memory.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Concat(Signature);
+
+impl ScalarUDFImpl for Concat {
+    fn name(&self) -> &'static str {
+        "text_concat"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        match arguments {
+            [left, right] if left == right => Ok(left.clone()),
+            _ => exec_err!("|| takes two texts of one type"),
+        }
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        check("||", Growth::Joined, &args)?;
+        let [left, right] = args.args.as_slice() else { return exec_err!("|| takes two texts") };
+        let (left, right) = (left.to_array(args.number_rows)?, right.to_array(args.number_rows)?);
+        Ok(ColumnarValue::Array(compute::kernels::concat_elements::concat_elements_dyn(&left, &right)?))
+    }
+}
+
+/// Puts the bounded form in the place of `||`. Runs after types are coerced: both sides have one text type.
+#[derive(Debug)]
+pub(crate) struct BoundConcat;
+
+impl AnalyzerRule for BoundConcat {
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        let concat = Arc::new(ScalarUDF::from(Concat(Signature::any(2, Volatility::Immutable))));
+        plan.transform_up_with_subqueries(|plan| {
+            let schema = merge_schema(&plan.inputs());
+            let names = NamePreserver::new(&plan);
+            plan.map_expressions(|expr| {
+                let name = names.save(&expr);
+                let new = expr.transform_up(|expr| {
+                    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) = &expr else {
+                        return Ok(Transformed::no(expr));
+                    };
+                    let text = |expr: &Expr| expr.get_type(&schema).ok().filter(DataType::is_string);
+                    if text(left).is_none() || text(left) != text(right) {
+                        return Ok(Transformed::no(expr));
+                    }
+                    let args = vec![left.as_ref().clone(), right.as_ref().clone()];
+                    Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&concat), args))))
+                })?;
+                Ok(if new.transformed { new.update_data(|expr| name.restore(expr)) } else { new })
+            })
+        })
+        .map(|transformed| transformed.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "bound_concat"
     }
 }
 
@@ -159,6 +248,10 @@ fn result_bytes(growth: Growth, args: &[ColumnarValue], rows: usize) -> Result<f
                     ((stop - start).abs() / if step > 0.0 { step } else { 1.0 }) * ELEMENT_BYTES
                 })
                 .sum()
+        }
+        Growth::Joined => {
+            let texts: Vec<_> = (0..arrays.len()).map(length).collect();
+            (0..count).map(|row| texts.iter().map(|text| at(text, row, 0.0)).sum::<f64>()).sum()
         }
         Growth::Replaced => {
             let (text, from, to) = (length(0), length(1), length(2));

@@ -76,7 +76,7 @@ fn size_and_depth_are_bounded_before_parsing() {
 #[test]
 fn errors_tell_where() {
     let error = check("SELECT\n  * FORM logs", &[], BOUNDS).unwrap_err();
-    assert_eq!((error.kind(), error.position()), (ErrorKind::Invalid, Some(16)), "{error}");
+    assert_eq!((error.kind(), error.position()), (ErrorKind::Invalid, Some(11)), "{error}");
     let error = check("SELECT 'é", &[], BOUNDS).unwrap_err();
     assert_eq!(error.position(), Some(7), "{error}");
     assert_eq!(check("  ", &[], BOUNDS).unwrap_err().position(), Some(0));

@@ -17,8 +17,8 @@ use arrow::{
 use datafusion::{
     common::{Result, ScalarValue, exec_err, plan_err},
     logical_expr::{
-        ColumnarValue, ExpressionPlacement, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-        Volatility,
+        ColumnarValue, Expr, ExpressionPlacement, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+        Signature, Volatility,
     },
 };
 use storage::{
@@ -209,6 +209,20 @@ impl ScalarUDFImpl for Lookup {
             sink.push(bytes.zip(key).and_then(|(bytes, key)| Attributes::new(bytes).get(key)));
         })?;
         Ok(ColumnarValue::Array(sink.finish()))
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        let [map, key] = args else { return plan_err!("{} takes 2 arguments", self.name()) };
+        let name = match key {
+            Expr::Literal(key, _) => format!("{}['{key}']", map.schema_name()),
+            key => format!("{}[{}]", map.schema_name(), key.schema_name()),
+        };
+        Ok(match self.asked {
+            Asked::Text => name,
+            Asked::Double => format!("{name}::double"),
+            Asked::Int => format!("{name}::bigint"),
+            Asked::Bool => format!("{name}::boolean"),
+        })
     }
 
     fn placement(&self, args: &[ExpressionPlacement]) -> ExpressionPlacement {
@@ -469,14 +483,4 @@ pub(crate) fn lookup(asked: Asked) -> Arc<ScalarUDF> {
     static LOOKUPS: std::sync::LazyLock<[Arc<ScalarUDF>; 4]> =
         std::sync::LazyLock::new(|| Asked::ALL.map(|asked| Arc::new(ScalarUDF::from(Lookup::new(asked)))));
     Arc::clone(&LOOKUPS[asked as usize])
-}
-
-/// An encoded map as the binary type of answers.
-#[cfg(test)]
-pub(crate) fn maps<'a>(rows: impl IntoIterator<Item = &'a [(&'a str, Value<'a>)]>) -> ArrayRef {
-    let mut out = arrow::array::BinaryBuilder::new();
-    for entries in rows {
-        out.append_value(storage::model::attributes::encode(entries.iter().copied()));
-    }
-    Arc::new(out.finish())
 }

@@ -52,3 +52,6 @@ pub(crate) fn view_type(data_type: &DataType) -> DataType {
         other => other.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;
