@@ -77,16 +77,17 @@ describe('logs', () => {
     await visit(page, '/logs?sort=time');
     await logRows().nth(2).click();
     await page.locator('.side').waitFor();
-    const [body, url] = [await page.locator('.side .body-text').innerText(), new URL(page.url())];
-    const end = Date.now();
-    url.searchParams.set('from', String(end - 3600_000));
-    url.searchParams.set('to', String(end));
-    url.searchParams.delete('sort');
-    await visit(page, `${url.pathname}${url.search}`);
-    await visit(page, `/logs?${url.searchParams}&sort=time`);
+    const body = await page.locator('.side .body-text').innerText();
+    const search = query(page);
+    // The same moment for both: a relative window has moved on by the time the second page asks.
+    search.set('from', String(Date.now() - 3600_000));
+    search.set('to', String(Date.now()));
+    await visit(page, `/logs?${search}`);
+    await page.locator('.side').waitFor();
+    expect(await page.locator('.side .body-text').innerText()).toBe(body);
+    expect(query(page).get('sort')).toBe('time');
     await page.keyboard.press('Escape');
     await page.waitForURL((now) => !now.searchParams.has('sel'));
-    expect(body.length).toBeGreaterThan(0);
   });
 
   it('says what is wrong with a filter', async () => {

@@ -62,7 +62,7 @@ function useColumns(): Column<Service>[] {
       {
         key: 'status',
         title: t('column.status'),
-        width: '78px',
+        width: '88px',
         sortable: true,
         cell: (service) => <StatusMark status={healthOf(service)} />,
       },
