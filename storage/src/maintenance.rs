@@ -6,8 +6,10 @@ use std::{
 };
 
 use crate::{
+    catalog::Publication,
     compaction::{self, plan::Merge},
     error::{Error, ErrorKind, Result},
+    model::{Table, Tenant},
     retention::{self, Retired},
     segment::{Segment, SegmentId, SegmentMeta},
     store::{Place, Store, wall_offset_nano},
@@ -248,8 +250,22 @@ impl Store {
         self.flush_all().await?;
         // Everything is in segments: an empty log needs no files.
         let published = self.flushing.lock().await;
-        self.wal.finish_file(self.committed_sequence() + 1);
-        self.drop_wal(published.wal_floor).await;
+        let committed = self.committed_sequence();
+        if published.wal_floor < committed {
+            // The last frames had no rows to flush: repetitions, or what a crash kept us from hearing of.
+            let publication = Publication {
+                tenant: Tenant::default(),
+                table: Table::Logs,
+                through_sequence: committed,
+                wal_floor: committed,
+                segments: Vec::new(),
+                keys: self.duplicates.stored_between(published.keys_through, committed),
+                keys_from_sequence: self.duplicates.oldest_sequence(),
+            };
+            self.environment.catalog.publish(&publication).await?;
+        }
+        self.wal.finish_file(committed + 1);
+        self.drop_wal(committed).await;
         Ok(())
     }
 }
