@@ -15,7 +15,7 @@ use crate::{
     Answer, Limits, Query, Stats,
     cost::Cost,
     error::{Error, Result},
-    search::{Filter, Order, Subject, during, predicate, slices, timestamp},
+    search::{Filter, Order, Slices, Subject, during, predicate, timestamp},
 };
 
 /// Which log records are wanted.
@@ -104,14 +104,13 @@ impl Page<'_> {
             }
             rest = beyond(range, order, after.timestamp_unix_nano);
         }
-        let extents = self.query.extents(Table::Logs);
-        for slice in rest.map(|rest| slices(rest, order, &extents)).unwrap_or_default() {
-            if self.rows.len() >= limit {
+        let mut slices = Slices::new(rest, order, self.query.extents(Table::Logs));
+        while let Some(slice) = slices.next() {
+            let before = self.rows.len();
+            if before >= limit || self.take(slice).await? {
                 return Ok(true);
             }
-            if self.take(slice).await? {
-                return Ok(true);
-            }
+            slices.found(self.rows.len() - before, limit - self.rows.len());
         }
         Ok(false)
     }

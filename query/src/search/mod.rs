@@ -15,7 +15,7 @@ pub use self::{
 };
 pub(crate) use self::{
     plan::{during, predicate, timestamp},
-    slices::slices,
+    slices::Slices,
 };
 
 /// What a search asks of one row. All of it must hold on that row.

@@ -1,13 +1,14 @@
 //! Pure: in which pieces a time range is searched when only the first rows in time order are wanted.
 //!
 //! Segments are not sorted by time, so the newest hundred rows of a service could be anywhere in the range. A first small
-//! slice at the wanted end usually has them all; the next is larger, the last is the rest.
+//! slice at the wanted end usually has them all; how many it had tells how large the next must be.
 
 use storage::model::TimeRange;
 
-/// Rows in the first slice, in all; each later slice has so many times more.
+/// Rows in the first slice.
 const FIRST_SLICE_ROWS: u64 = 1 << 16;
-const GROWTH: u64 = 16;
+/// Each later slice has at least so many times more.
+const MIN_GROWTH: u64 = 8;
 
 /// Which end of the time range comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,27 +20,37 @@ pub enum Order {
     Ascending,
 }
 
-/// Slices of `range` without gap or overlap, in the order in which they are to be searched. `extents` are the time
-/// ranges and row counts of what is stored; rows are taken to lie evenly in them.
-pub(crate) fn slices(range: TimeRange, order: Order, extents: &[(TimeRange, u64)]) -> Vec<TimeRange> {
-    let mut slices = Vec::new();
-    let mut rest = range;
-    let mut wanted = FIRST_SLICE_ROWS;
-    loop {
-        let (near, far) = match cut(rest, order, wanted, extents) {
-            Some(at) => {
-                let before = TimeRange::new(rest.start_unix_nano(), at);
-                let after = TimeRange::new(at, rest.end_unix_nano());
-                if order == Order::Descending { (after, before) } else { (before, after) }
-            }
-            None => (Some(rest), None),
-        };
-        slices.extend(near);
-        match far {
-            Some(far) => rest = far,
-            None => return slices,
-        }
-        wanted = wanted.saturating_mul(GROWTH);
+/// Slices of a range without gap or overlap, in the order in which they are to be searched.
+#[derive(Clone, Debug)]
+pub(crate) struct Slices {
+    rest: Option<TimeRange>,
+    order: Order,
+    /// Time ranges and row counts of what is stored; rows are taken to lie evenly in them.
+    extents: Vec<(TimeRange, u64)>,
+    /// Rows of the next slice.
+    wanted: u64,
+}
+
+impl Slices {
+    pub(crate) fn new(range: Option<TimeRange>, order: Order, extents: Vec<(TimeRange, u64)>) -> Self {
+        Self { rest: range, order, extents, wanted: FIRST_SLICE_ROWS }
+    }
+
+    /// What to search next; `None` when all has been.
+    pub(crate) fn next(&mut self) -> Option<TimeRange> {
+        let rest = self.rest.take()?;
+        let Some(at) = cut(rest, self.order, self.wanted, &self.extents) else { return Some(rest) };
+        let before = TimeRange::new(rest.start_unix_nano(), at);
+        let after = TimeRange::new(at, rest.end_unix_nano());
+        let (near, far) = if self.order == Order::Descending { (after, before) } else { (before, after) };
+        self.rest = far;
+        near
+    }
+
+    /// What the last slice held tells how large the next must be to hold what is missing: after none, everything.
+    pub(crate) fn found(&mut self, found: usize, missing: usize) {
+        let expected = (self.wanted as f64 / found as f64) * missing as f64 * 2.0;
+        self.wanted = self.wanted.saturating_mul(MIN_GROWTH).max(expected as u64);
     }
 }
 
@@ -95,40 +106,55 @@ mod tests {
         TimeRange::new(start, end).unwrap()
     }
 
+    fn all(mut slices: Slices, found: usize) -> Vec<TimeRange> {
+        let mut all = Vec::new();
+        while let Some(slice) = slices.next() {
+            all.push(slice);
+            slices.found(found, 100);
+        }
+        all
+    }
+
     #[test]
     fn few_rows_are_one_slice() {
-        assert_eq!(slices(range(0, 100), Order::Descending, &[]), [range(0, 100)]);
-        assert_eq!(slices(range(0, 100), Order::Ascending, &[(range(0, 100), 70_000)]), [range(0, 100)]);
+        assert_eq!(all(Slices::new(Some(range(0, 100)), Order::Descending, vec![]), 1), [range(0, 100)]);
+        let extents = vec![(range(0, 100), 70_000)];
+        assert_eq!(all(Slices::new(Some(range(0, 100)), Order::Ascending, extents), 1), [range(0, 100)]);
+        assert_eq!(all(Slices::new(None, Order::Ascending, vec![]), 1), []);
     }
 
     #[test]
     fn the_first_slice_is_small_and_at_the_wanted_end() {
-        let extents = [(range(0, 2_000_000), 2_000_000)];
-        let descending = slices(range(0, 3_000_000), Order::Descending, &extents);
-        assert_eq!(descending[0], range(2_000_000 - (1 << 16), 3_000_000));
-        assert_eq!(descending.len(), 2);
-        let ascending = slices(range(-5, 3_000_000), Order::Ascending, &extents);
+        let extents = vec![(range(0, 2_000_000), 2_000_000)];
+        let descending = Slices::new(Some(range(0, 3_000_000)), Order::Descending, extents.clone());
+        // Half of what is wanted was found: the next slice is the least larger one.
+        let slices = all(descending.clone(), 50);
+        assert_eq!(slices[0], range(2_000_000 - (1 << 16), 3_000_000));
+        assert_eq!(slices.len(), 3);
+        // Nothing was found: the next slice is the rest.
+        assert_eq!(all(descending, 0), [slices[0], range(0, 2_000_000 - (1 << 16))]);
+        let ascending = all(Slices::new(Some(range(-5, 3_000_000)), Order::Ascending, extents), 0);
         assert_eq!(ascending[0], range(-5, 1 << 16));
     }
 
     proptest! {
         #[test]
         fn slices_cover_the_range_once(
-            start in any::<i64>(), length in 1u64..u64::MAX, ascending in any::<bool>(),
+            start in any::<i64>(), length in 1u64..u64::MAX, ascending in any::<bool>(), found in 0usize..100,
             extents in proptest::collection::vec((any::<i64>(), 1i64..i64::MAX, 0u64..10_000_000), 0..5)
         ) {
-            let Some(all) = TimeRange::new(start, start.saturating_add_unsigned(length)) else { return Ok(()) };
+            let Some(whole) = TimeRange::new(start, start.saturating_add_unsigned(length)) else { return Ok(()) };
             let extents: Vec<_> = extents
                 .into_iter()
                 .filter_map(|(s, l, rows)| Some((TimeRange::new(s, s.saturating_add(l))?, rows)))
                 .collect();
             let order = if ascending { Order::Ascending } else { Order::Descending };
-            let mut slices = slices(all, order, &extents);
+            let mut slices = all(Slices::new(Some(whole), order, extents), found);
             if order == Order::Descending {
                 slices.reverse();
             }
-            prop_assert_eq!(slices[0].start_unix_nano(), all.start_unix_nano());
-            prop_assert_eq!(slices[slices.len() - 1].end_unix_nano(), all.end_unix_nano());
+            prop_assert_eq!(slices[0].start_unix_nano(), whole.start_unix_nano());
+            prop_assert_eq!(slices[slices.len() - 1].end_unix_nano(), whole.end_unix_nano());
             for pair in slices.windows(2) {
                 prop_assert_eq!(pair[0].end_unix_nano(), pair[1].start_unix_nano());
             }

@@ -20,7 +20,7 @@ use crate::{
     columns::Columns,
     cost::Cost,
     error::Result,
-    search::{Filter, Order, Subject, during, predicate, slices},
+    search::{Filter, Order, Slices, Subject, during, predicate},
 };
 
 /// Which traces are wanted.
@@ -89,10 +89,10 @@ impl Query {
     pub async fn traces(&self, search: TraceSearch) -> Result<TracePage> {
         let mut cost = Cost::new();
         let mut trace_ids: Vec<String> = Vec::new();
-        for slice in slices(search.range, Order::Descending, &self.extents(Table::Spans)) {
-            if trace_ids.len() >= search.limit {
-                break;
-            }
+        let mut slices = Slices::new(Some(search.range), Order::Descending, self.extents(Table::Spans));
+        while trace_ids.len() < search.limit
+            && let Some(slice) = slices.next()
+        {
             let (filter, known) = (search.filter.clone(), trace_ids.len());
             // Traces of a newer slice may come again.
             let wanted = search.limit.saturating_add(known);
@@ -106,6 +106,7 @@ impl Query {
                 trace_ids.extend(new.into_iter().map(str::to_owned));
             }
             trace_ids.truncate(search.limit);
+            slices.found(trace_ids.len() - known, search.limit - trace_ids.len());
         }
         let traces = self.summaries(&search, &trace_ids, &mut cost).await?;
         let stats = cost.of(traces.len());
