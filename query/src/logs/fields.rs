@@ -19,10 +19,13 @@ use crate::{
 
 /// Newest records in which attributes are counted.
 const SAMPLE_ROWS: usize = 2000;
-/// Most attribute keys, and values of each.
-const MAX_KEYS: usize = 30;
+/// Most keys of attributes and as many of resources, and values of each.
+const MAX_KEYS: usize = 20;
 const MAX_VALUES: usize = 10;
 const MAX_SERVICES: usize = 100;
+/// In fewer records nobody can tell whether a key narrows a search: whether its values are neither all different nor all
+/// the same.
+const MIN_TELLING_ROWS: usize = 20;
 /// Longer values are no facets: nobody picks them from a list.
 const MAX_VALUE_BYTES: usize = 200;
 
@@ -101,21 +104,29 @@ impl Query {
     }
 }
 
-/// The keys that most records have, with their most frequent values.
+/// The keys that most records have, with their most frequent values; those of attributes before those of resources.
 fn attribute_fields(rows: &[LogRecord]) -> Vec<FieldCounts> {
+    let mut fields = key_fields("attributes", rows, |row| &row.attributes);
+    fields.extend(key_fields("resource", rows, |row| &row.resource_attributes));
+    fields
+}
+
+fn key_fields(prefix: &str, rows: &[LogRecord], map: impl Fn(&LogRecord) -> &[u8]) -> Vec<FieldCounts> {
     let mut keys: HashMap<String, HashMap<String, u64>> = HashMap::new();
     for row in rows {
-        for (prefix, map) in [("attributes", &row.attributes), ("resource", &row.resource_attributes)] {
-            for (key, value) in Attributes::new(map).iter() {
-                let Some(text) = value.to_text().filter(|text| text.len() <= MAX_VALUE_BYTES) else { continue };
-                *keys.entry(field_name(prefix, key)).or_default().entry(text.into_owned()).or_default() += 1;
-            }
+        for (key, value) in Attributes::new(map(row)).iter() {
+            let Some(text) = value.to_text().filter(|text| text.len() <= MAX_VALUE_BYTES) else { continue };
+            *keys.entry(field_name(prefix, key)).or_default().entry(text.into_owned()).or_default() += 1;
         }
     }
+    let narrows = |values: &HashMap<String, u64>| {
+        let is_unique = values.values().all(|count| *count == 1);
+        let is_everywhere = values.values().any(|count| *count == rows.len() as u64);
+        rows.len() < MIN_TELLING_ROWS || !(is_unique || is_everywhere)
+    };
     let mut keys: Vec<_> = keys
         .into_iter()
-        // A key whose value is different in each record narrows nothing.
-        .filter(|(_, values)| values.values().any(|count| *count > 1) || rows.len() < 20)
+        .filter(|(_, values)| narrows(values))
         .map(|(key, values)| (values.values().sum::<u64>(), key, values))
         .collect();
     keys.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));

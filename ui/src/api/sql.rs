@@ -115,7 +115,9 @@ async fn read_body(state: &State, headers: &HeaderMap, params: SqlParams, body: 
             body_of(SqlParams { query: Some(query), ..params })
         }
         other => Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("cannot read a body of type {other:?}"))
-            .with_hint("send text/plain or application/json")),
+            .with_hint(
+                "send text/plain or application/json; curl: -H 'Content-Type: text/plain' --data-binary 'SELECT …'",
+            )),
     }
 }
 
