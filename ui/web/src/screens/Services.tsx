@@ -25,10 +25,8 @@ export function Change({ now, before }: { now: number | null; before: number | n
   const change = ratioTo(now, before);
   if (change === null) return <span className="faint">–</span>;
   const worse = change >= SLOWER_FACTOR;
-  const text =
-    change >= SLOWER_FACTOR
-      ? `×${num(change, 1)}`
-      : `${change >= 1 ? '+' : '−'}${percent(Math.round(Math.abs(change - 1) * 100) / 100)}`;
+  const signed = (by: number): string => `${by > 0 ? '+' : by < 0 ? '−' : '±'}${percent(Math.abs(by))}`;
+  const text = change >= SLOWER_FACTOR ? `×${num(change, 1)}` : signed(Math.round((change - 1) * 100) / 100);
   return (
     <span className={worse ? 'warn-text' : 'faint'}>
       {worse ? '▲ ' : ''}

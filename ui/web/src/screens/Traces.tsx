@@ -100,6 +100,9 @@ export function Traces() {
   });
   const sort = search.sort ?? '-start';
   const rows = useMemo(() => sortedTraces(asked.data?.traces ?? [], sort), [asked.data, sort]);
+  // A list that was cut shows the newest only: its drawing covers their time, not an empty window.
+  const cut = rows.length >= LIMIT;
+  const from = cut ? Math.min(...rows.map((row) => epochMs(row.start_time))) : window.from;
   const longest = Math.max(1, ...rows.map((row) => row.duration_ms));
   const errors = search.status === 'error';
   const toggleErrors = (): void => patch({ status: errors ? undefined : 'error' });
@@ -160,7 +163,7 @@ export function Traces() {
                 </>
               }
             >
-              <Scatter traces={data.traces} from={window.from} to={window.to} onOpen={openTrace} onZoom={setWindow} />
+              <Scatter traces={data.traces} from={from} to={window.to} onOpen={openTrace} onZoom={setWindow} />
             </Panel>
             <section className="panel" data-fill="" aria-label={t('nav.traces')}>
               <ResultLine
