@@ -44,6 +44,30 @@ impl<'s> Reading<'s> {
         self.buffer.extend_from_slice(&chunk);
         Ok(true)
     }
+
+    /// Reads to the end; a length that is known before is admitted before.
+    async fn whole(&mut self, announced: Option<usize>, limit: usize) -> Result<(), Refusal> {
+        if let Some(announced) = announced {
+            if announced > limit {
+                return Err(Refusal::TooLarge { limit });
+            }
+            self.admit(announced)?;
+            self.buffer.reserve(announced);
+        }
+        while self.more(limit).await? {}
+        Ok(())
+    }
+
+    /// Reads about `byte_count` bytes more, or to the end, and keeps none.
+    async fn discard(&mut self, byte_count: usize) -> Result<(), Refusal> {
+        let mut discarded = 0;
+        while discarded < byte_count
+            && let Some(Ok(chunk)) = self.stream.next().await
+        {
+            discarded += chunk.len();
+        }
+        Ok(())
+    }
 }
 
 /// Reads within the read deadline.
@@ -62,17 +86,11 @@ async fn read_whole(
 ) -> Result<Bytes, Refusal> {
     let limit = ingest.inner.settings.max_request_size.as_usize();
     let mut reading = Reading::new(body, share);
-    if let Some(announced) = announced {
-        if announced > limit {
-            return Err(Refusal::TooLarge { limit });
-        }
-        reading.admit(announced)?;
-        reading.buffer.reserve(announced);
+    let read = in_time(ingest, reading.whole(announced, limit)).await;
+    if let Err(Refusal::TooLarge { .. }) = read {
+        // A sender that is still writing when the connection closes never sees the answer and tries again for ever.
+        let _ = in_time(ingest, reading.discard(limit.saturating_mul(2))).await;
     }
-    in_time(ingest, async {
-        while reading.more(limit).await? {}
-        Ok(())
-    })
-    .await?;
+    read?;
     Ok(reading.buffer.freeze())
 }
