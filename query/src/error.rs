@@ -246,6 +246,10 @@ fn described(root: &DataFusionError, text: Option<&str>) -> Error {
             Error::internal("the query failed inside the server; its log has the details")
         }
         DataFusionError::Configuration(message) => Error::invalid(one_line(message)),
+        // DataFusion calls whatever a regex kernel returns internal; too large a pattern is its author's.
+        DataFusionError::Internal(message) if message.contains("Regular expression did not compile") => {
+            executed(message)
+        }
         other => Error::internal(one_line(&other.strip_backtrace())),
     }
 }
