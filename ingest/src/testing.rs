@@ -3,19 +3,24 @@
 use std::time::Duration;
 
 use config::Age;
+use storage::model::{Batch, Tenant};
 
 use crate::{
     Signal,
     admission::Admission,
-    decode::{Limits, decode as decode_protobuf, json},
+    decode::{Decoded, Limits, decode as decode_protobuf, json},
 };
 
 /// The time at which everything arrives.
 const NOW_UNIX_NANO: i64 = 1_700_000_000_000_000_000;
 
-/// Decodes one body of logs (0), spans (1) or metrics (2) into Arrow rows and counts them: items sent, items rejected.
-/// `None` when the body is refused.
-pub fn decode(signal: u8, is_json: bool, body: &[u8]) -> Option<(u64, u64)> {
+/// Decodes one body of logs (0), spans (1) or metrics (2) into Arrow rows. `None` when the body is refused.
+pub fn batch(signal: u8, is_json: bool, body: &[u8]) -> Option<Batch> {
+    let tables = decoded(signal, is_json, body)?.tables;
+    Some(Batch { tenant: Tenant::default(), key: None, tables })
+}
+
+fn decoded(signal: u8, is_json: bool, body: &[u8]) -> Option<Decoded> {
     let signal = Signal::ALL[usize::from(signal) % Signal::ALL.len()];
     let limits = Limits {
         now_unix_nano: NOW_UNIX_NANO,
@@ -32,7 +37,15 @@ pub fn decode(signal: u8, is_json: bool, body: &[u8]) -> Option<(u64, u64)> {
     } else {
         body
     };
-    let decoded = decode_protobuf(signal, body, &limits, &mut share).ok()?;
+    decode_protobuf(signal, body, &limits, &mut share).ok()
+}
+
+/// The same, as counts: items sent, items rejected.
+///
+/// # Panics
+/// When they do not add up.
+pub fn decode(signal: u8, is_json: bool, body: &[u8]) -> Option<(u64, u64)> {
+    let decoded = decoded(signal, is_json, body)?;
     let stored: usize = decoded
         .tables
         .iter()
