@@ -1,1 +1,17 @@
-fn main() {}
+//! The whole server over real sockets: the binary is started on free ports and an empty directory, and talked to as
+//! exporters, scripts and people talk to it. Nothing here sees a room of it.
+//!
+//! Every test waits for what it needs (a file, an answer, an exit), never for time to pass.
+
+mod access;
+mod content;
+mod corpora;
+mod demo;
+mod durability;
+mod files;
+mod framing;
+mod lifecycle;
+mod overload;
+mod queries;
+mod sdk;
+mod support;

@@ -1,0 +1,53 @@
+//! Waiting for events, with a deadline that only a broken server reaches.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests of a process in real time; the only file of them that looks at the clock"
+)]
+
+use std::time::{Duration, Instant};
+
+/// Looks again and again until there is something to see.
+///
+/// # Panics
+/// When there is nothing after `limit`.
+pub(crate) async fn eventually<T>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(start.elapsed() < limit, "{what}: not within {limit:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The future's result.
+///
+/// # Panics
+/// When it takes longer than `limit`.
+pub(crate) async fn within<T>(what: &str, limit: Duration, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(limit, future).await {
+        Ok(result) => result,
+        Err(_) => panic!("{what}: not within {limit:?}"),
+    }
+}
+
+/// Time since its start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+
+    /// Waits until this much has passed since the start: for faults at random moments.
+    pub(crate) async fn reaches(self, time: Duration) {
+        tokio::time::sleep_until((self.0 + time).into()).await;
+    }
+}
