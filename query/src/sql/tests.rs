@@ -61,7 +61,7 @@ async fn ids_are_hex_text() {
         format!("trace_id = '{id}'"),
         format!("'{id}' = trace_id"),
         format!("trace_id IN ('{id}', '{}')", "cd".repeat(16)),
-        format!("trace_id LIKE 'abab%'"),
+        "trace_id LIKE 'abab%'".to_owned(),
         format!("trace_id <> '{}'", "cd".repeat(16)),
         format!("upper(trace_id) = '{}'", id.to_uppercase()),
     ] {

@@ -65,6 +65,7 @@ pub(crate) fn rows(candidates: &[Range<usize>], row_count: usize) -> Rows {
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "a list of one range of rows is meant")]
 mod tests {
     use super::*;
 

@@ -32,7 +32,7 @@ fn traces_by_equality_list_and_alternatives() {
     let list = col("trace_id").in_list(vec![lit(a.as_str()), lit(b.as_str())], false);
     assert_eq!(Asked::of(Table::Spans, &[list]).traces.unwrap().len(), 2);
     let or = col("trace_id").eq(lit(a.as_str())).or(col("trace_id").eq(lit(b.as_str())));
-    assert_eq!(Asked::of(Table::Spans, &[or.clone()]).traces.unwrap().len(), 2);
+    assert_eq!(Asked::of(Table::Spans, std::slice::from_ref(&or)).traces.unwrap().len(), 2);
     // no id reads so: no trace
     assert_eq!(Asked::of(Table::Spans, &[col("trace_id").eq(lit("xyz"))]).traces.unwrap().len(), 0);
     let mixed = or.or(col("name").eq(lit("x")));
