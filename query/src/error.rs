@@ -246,9 +246,13 @@ fn described(root: &DataFusionError, text: Option<&str>) -> Error {
             Error::internal("the query failed inside the server; its log has the details")
         }
         DataFusionError::Configuration(message) => Error::invalid(one_line(message)),
-        // DataFusion calls whatever a regex kernel returns internal; too large a pattern is its author's.
+        // DataFusion takes a pattern that it cannot compile for a bug of its own.
         DataFusionError::Internal(message) if message.contains("Regular expression did not compile") => {
-            executed(message)
+            let why = message.rsplit("did not compile: ").next().unwrap_or_default();
+            if why.starts_with("CompiledTooBig") {
+                return Error::too_large("the regular expression is too large");
+            }
+            Error::invalid(format!("the regular expression cannot be read: {}", one_line(why)))
         }
         other => Error::internal(one_line(&other.strip_backtrace())),
     }
