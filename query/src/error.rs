@@ -205,7 +205,11 @@ fn external_error(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Er
     if let Some(parquet) = error.downcast_ref::<ParquetError>() {
         return of_parquet(parquet);
     }
-    Error::internal(one_line(&error.to_string()))
+    let message = one_line(&error.to_string());
+    if error.is::<regex::Error>() || message.contains("regex parse error") {
+        return Error::invalid(format!("the regular expression cannot be read: {message}"));
+    }
+    Error::internal(message)
 }
 
 fn of_parquet(error: &ParquetError) -> Error {
@@ -224,6 +228,11 @@ fn described(root: &DataFusionError, text: Option<&str>) -> Error {
         DataFusionError::SchemaError(error, _) => of_schema(error),
         DataFusionError::Plan(message) => planned(message),
         DataFusionError::NotImplemented(message) => Error::impossible(format!("not supported: {}", one_line(message))),
+        DataFusionError::Internal(message) | DataFusionError::Execution(message)
+            if message.contains("regex parse error") =>
+        {
+            Error::invalid(format!("the regular expression cannot be read: {}", one_line(message)))
+        }
         DataFusionError::Execution(message) => executed(message),
         DataFusionError::ResourcesExhausted(message) => {
             let what = if message.contains("disk") || message.contains("spill") { "spill space" } else { "memory" };

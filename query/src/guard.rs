@@ -14,8 +14,11 @@ use std::ops::ControlFlow;
 
 use crate::{Error, ErrorKind, Result};
 
-/// Operators in one run of them (`1 + 1 + …`): each nests the plan one level deeper.
-const MAX_CHAIN: usize = 4_000;
+/// Operators in one expression: a run of them (`1 + 1 + …`) nests the plan one level deeper each, and planning takes time
+/// with the square of the depth: 400 a fraction of a second, 2,000 half a minute, in which nothing can stop it.
+const MAX_OPERATORS: usize = 400;
+/// Operators in one statement.
+const MAX_ALL_OPERATORS: usize = 4_000;
 /// Parts of one UNION, INTERSECT or EXCEPT: each is planned like a statement.
 const MAX_SET_PARTS: usize = 64;
 /// Tables and subqueries joined in one statement: join order is worked out over all of them.
@@ -110,12 +113,21 @@ fn lower(message: &str) -> String {
 fn check_shape(text: &str, tokens: &[TokenWithSpan], bounds: Bounds) -> Result<()> {
     #[derive(Default)]
     struct Level {
+        /// Operators since the last comma or clause, with those in parentheses.
         operators: usize,
+        /// The most before it.
+        most: usize,
         sets: usize,
+    }
+    impl Level {
+        fn next_part(&mut self) {
+            self.most = self.most.max(self.operators);
+            self.operators = 0;
+        }
     }
     let at = |token: &TokenWithSpan, error: Error| error.at(position(text, token.span.start));
     let mut levels = vec![Level::default()];
-    let (mut set_parts, mut relations) = (0, 0);
+    let (mut set_parts, mut relations, mut all_operators) = (0, 0, 0);
     for token in tokens {
         let depth = levels.len();
         let Some(level) = levels.last_mut() else { break };
@@ -128,16 +140,20 @@ fn check_shape(text: &str, tokens: &[TokenWithSpan], bounds: Bounds) -> Result<(
                 }
             }
             Token::RParen | Token::RBracket | Token::RBrace if depth > 1 => {
+                let inner = level.operators.max(level.most);
                 levels.pop();
+                if let Some(outer) = levels.last_mut() {
+                    outer.operators += inner;
+                }
             }
-            Token::Comma => level.operators = 0,
+            Token::Comma => level.next_part(),
             Token::Word(Word { keyword, .. }) => match keyword {
                 Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT => {
                     level.sets += 1;
                     set_parts += 1;
                 }
                 Keyword::SELECT | Keyword::FROM | Keyword::WHERE | Keyword::GROUP | Keyword::ORDER => {
-                    level.operators = 0;
+                    level.next_part();
                     relations += usize::from(*keyword == Keyword::FROM);
                 }
                 Keyword::JOIN => relations += 1,
@@ -150,7 +166,10 @@ fn check_shape(text: &str, tokens: &[TokenWithSpan], bounds: Bounds) -> Result<(
                 | Keyword::IN
                 | Keyword::BETWEEN
                 | Keyword::WHEN
-                | Keyword::CASE => level.operators += 1,
+                | Keyword::CASE => {
+                    level.operators += 1;
+                    all_operators += 1;
+                }
                 _ => {}
             },
             Token::Plus
@@ -170,13 +189,20 @@ fn check_shape(text: &str, tokens: &[TokenWithSpan], bounds: Bounds) -> Result<(
             | Token::Pipe
             | Token::Caret
             | Token::Tilde
-            | Token::ExclamationMark => level.operators += 1,
+            | Token::ExclamationMark => {
+                level.operators += 1;
+                all_operators += 1;
+            }
             _ => {}
         }
         let Some(level) = levels.last() else { break };
-        if level.operators > MAX_CHAIN {
-            let message = format!("more than {MAX_CHAIN} operators in one expression");
+        if level.operators > MAX_OPERATORS {
+            let message = format!("more than {MAX_OPERATORS} operators in one expression");
             return Err(at(token, Error::too_large(message).hint("to compare with many values use IN (…)")));
+        }
+        if all_operators > MAX_ALL_OPERATORS {
+            let message = format!("more than {MAX_ALL_OPERATORS} operators in one statement");
+            return Err(at(token, Error::too_large(message)));
         }
         if level.sets >= MAX_SET_PARTS || set_parts >= 4 * MAX_SET_PARTS {
             return Err(at(token, Error::too_large(format!("more than {MAX_SET_PARTS} parts of UNION"))));

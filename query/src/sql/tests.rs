@@ -225,6 +225,7 @@ async fn bad_statements_are_refused_or_bounded() {
         use ErrorKind::{Deadline, Impossible, Invalid, TooLarge};
         vec![
             ("54 sum of 100,000 terms", format!("SELECT 1{}", "+1".repeat(100_000)), &[TooLarge]),
+            ("54 sum of 2,000 terms", format!("SELECT 1{}", "+1".repeat(2_000)), &[TooLarge]),
             ("55 20,000 alternatives", format!("SELECT 1 FROM logs WHERE flags=0{}", " OR flags=0".repeat(20_000)), &[TooLarge]),
             ("56 3,000 unions", format!("SELECT 1{}", " UNION ALL SELECT 1".repeat(3_000)), &[TooLarge]),
             ("57 10,000 parentheses", format!("SELECT {}1{}", "(".repeat(10_000), ")".repeat(10_000)), &[TooLarge]),
@@ -281,8 +282,8 @@ async fn bad_statements_are_refused_or_bounded() {
         assert!(!error.to_string().contains('\n') && error.to_string().len() < 1_000, "{name}: {error}");
     }
     for (name, text) in [
-        ("54 sum of 2,000 terms", format!("SELECT 1{}", "+1".repeat(2_000))),
-        ("55 many values", format!("SELECT count(*) FROM logs WHERE flags IN (0{})", ",0".repeat(5_000))),
+        ("54 sum of 300 terms", format!("SELECT 1{}", "+1".repeat(300))),
+        ("55 many values", format!("SELECT count(*) FROM logs WHERE flags IN (0{})", ",0".repeat(1_000))),
         ("63 nested regex", "SELECT count(*) FROM logs WHERE body ~ '(a*)*b'".to_owned()),
         ("66 huge limit", "SELECT count(*) FROM (SELECT 1 FROM logs LIMIT 9223372036854775807)".to_owned()),
         ("explain", "EXPLAIN SELECT 1".to_owned()),
