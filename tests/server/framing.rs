@@ -278,8 +278,7 @@ async fn size_limits_hold_before_and_after_inflation() {
     let bomb = zstd_bomb();
     let zstd_headers = [("content-type", PROTOBUF), ("content-encoding", "zstd")];
     assert_status("18: zstd bomb", server.post_otlp("/v1/logs", &zstd_headers, bomb).await, 413).await;
-    assert_status("17: gzip bomb", server.post_otlp("/v1/logs", &compressed, zeros).await, 413)
-        .await;
+    assert_status("17: gzip bomb", server.post_otlp("/v1/logs", &compressed, zeros).await, 413).await;
     let grown = server.resident_bytes().saturating_sub(before);
     assert!(grown < 1024 * MIB as u64, "grew by {} MiB", grown / MIB as u64);
     assert_eq!(server.count("logs").await, 1, "the same 64 MiB twice are one batch");
