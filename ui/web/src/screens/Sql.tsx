@@ -293,7 +293,7 @@ export function Sql() {
             </Suspense>
             <div className="toolbar">
               {run.state === 'running' ? (
-                <Button size="compact-sm" color="red" leftSection={<IconPlayerStop size={14} />} onClick={cancel}>
+                <Button size="compact-sm" variant="default" leftSection={<IconPlayerStop size={14} />} onClick={cancel}>
                   {t('action.cancel')}
                 </Button>
               ) : (

@@ -1,4 +1,4 @@
-import{t as e}from"./Tabs-CQmsqCVD.js";import{En as t,en as n,o as r,y as i}from"./window-CxIyc9Pd.js";import{n as a}from"./esm-BAVlF8BH.js";import{u as o,w as s}from"./index-Bzm5j5LP.js";import{t as c}from"./Panel-BWtBlrzR.js";import{SIGNAL_NAME as l,i as u,n as d,r as f,t as p}from"./Ingest-C3IYWhTp.js";import{t as m}from"./jsx-runtime-DyZJNswf.js";var h=m();function g(e,t){return{curl:`curl -sS http://${t}/v1/logs -H 'Content-Type: application/json' -d '{
+import{t as e}from"./Tabs-BHuoknEC.js";import{En as t,en as n,o as r,y as i}from"./window-CxIyc9Pd.js";import{n as a}from"./esm-DyzG-0ju.js";import{u as o,w as s}from"./index-CuDbHLwX.js";import{t as c}from"./Panel-BWtBlrzR.js";import{SIGNAL_NAME as l,i as u,n as d,r as f,t as p}from"./Ingest-AVAmQkDf.js";import{t as m}from"./jsx-runtime-DyZJNswf.js";var h=m();function g(e,t){return{curl:`curl -sS http://${t}/v1/logs -H 'Content-Type: application/json' -d '{
   "resourceLogs": [{
     "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "hello"}}]},
     "scopeLogs": [{"logRecords": [{
