@@ -1,6 +1,6 @@
 /**
- * The server that the tests look at: the one at `RL_BASE_URL`, or the binary `RL_SERVER_BIN` started with demo data on
- * free ports and a folder of its own. Ready means that services, logs and traces can be found.
+ * The server that the tests look at: the one at `RL_BASE_URL`, or the binary `RL_SERVER_BIN` started on free ports
+ * and a folder of its own, with the demo shop beside it. Ready means that services, logs and traces can be found.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -17,6 +17,8 @@ declare module 'vitest' {
 const READY_MS = 150_000;
 const POLL_MS = 250;
 const STOP_MS = 15_000;
+/** Less than `--demo` sends: a debug build on two busy cores answers over this much at once. */
+const SHOP = ['--history', '10m', '--spans-per-second', '40'];
 
 /** Polls until `ask` answers with something; throws what it last complained about when it takes too long. */
 async function until<T>(what: string, ask: () => Promise<T | null>): Promise<T> {
@@ -58,11 +60,13 @@ export default async function setup(project: TestProject): Promise<(() => Promis
   const any = '127.0.0.1:0';
   const server: ChildProcess = spawn(
     binary,
-    ['serve', '--demo', '--data-dir', folder, '--http', any, '--otlp-http', any, '--otlp-grpc', any],
+    ['serve', '--data-dir', folder, '--http', any, '--otlp-http', any, '--otlp-grpc', any],
     { stdio: ['ignore', 'inherit', 'inherit'] },
   );
+  let shop: ChildProcess | undefined;
   const exited = new Promise<void>((resolve) => server.once('exit', () => resolve()));
   const stop = async (): Promise<void> => {
+    shop?.kill('SIGTERM');
     server.kill('SIGTERM');
     const timer = setTimeout(() => server.kill('SIGKILL'), STOP_MS);
     await exited;
@@ -73,7 +77,10 @@ export default async function setup(project: TestProject): Promise<(() => Promis
     const file = join(folder, 'listeners.json');
     const listeners = await until('listeners.json', async () => {
       if (server.exitCode !== null) throw new Error(`the server ended with ${server.exitCode}`);
-      return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as { http: string }) : null;
+      return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as { http: string; otlp_grpc: string }) : null;
+    });
+    shop = spawn(binary, ['demo', '--target', `http://${listeners.otlp_grpc}`, ...SHOP], {
+      stdio: ['ignore', 'inherit', 'inherit'],
     });
     const baseUrl = `http://${listeners.http}`;
     await demoDataAt(baseUrl);
