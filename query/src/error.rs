@@ -206,10 +206,7 @@ fn external_error(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Er
         return of_parquet(parquet);
     }
     let message = one_line(&error.to_string());
-    if error.is::<regex::Error>() || message.contains("regex parse error") {
-        return Error::invalid(format!("the regular expression cannot be read: {message}"));
-    }
-    Error::internal(message)
+    of_pattern(&message).unwrap_or_else(|| Error::internal(message))
 }
 
 fn of_parquet(error: &ParquetError) -> Error {
@@ -219,7 +216,22 @@ fn of_parquet(error: &ParquetError) -> Error {
     Error::new(ErrorKind::Corrupt, format!("a segment cannot be read: {}", one_line(&error.to_string())))
 }
 
+/// A pattern that cannot be compiled. DataFusion takes it for a bug of its own, and wraps it differently in a scan, in a
+/// projection and while planning: only the words are the same.
+fn of_pattern(message: &str) -> Option<Error> {
+    if message.contains("CompiledTooBig") {
+        return Some(Error::too_large("the regular expression is too large"));
+    }
+    ["Regular expression did not compile", "regex parse error"]
+        .iter()
+        .any(|words| message.contains(words))
+        .then(|| Error::invalid(format!("the regular expression cannot be read: {}", one_line(message))))
+}
+
 fn described(root: &DataFusionError, text: Option<&str>) -> Error {
+    if let Some(error) = of_pattern(&root.to_string()) {
+        return error;
+    }
     match root {
         DataFusionError::SQL(error, _) => match text {
             Some(text) => guard::located(text, &error.to_string()),
@@ -228,11 +240,6 @@ fn described(root: &DataFusionError, text: Option<&str>) -> Error {
         DataFusionError::SchemaError(error, _) => of_schema(error),
         DataFusionError::Plan(message) => planned(message),
         DataFusionError::NotImplemented(message) => Error::impossible(format!("not supported: {}", one_line(message))),
-        DataFusionError::Internal(message) | DataFusionError::Execution(message)
-            if message.contains("regex parse error") =>
-        {
-            Error::invalid(format!("the regular expression cannot be read: {}", one_line(message)))
-        }
         DataFusionError::Execution(message) => executed(message),
         DataFusionError::ResourcesExhausted(message) => {
             let what = if message.contains("disk") || message.contains("spill") { "spill space" } else { "memory" };
@@ -255,14 +262,6 @@ fn described(root: &DataFusionError, text: Option<&str>) -> Error {
             Error::internal("the query failed inside the server; its log has the details")
         }
         DataFusionError::Configuration(message) => Error::invalid(one_line(message)),
-        // DataFusion takes a pattern that it cannot compile for a bug of its own.
-        DataFusionError::Internal(message) if message.contains("Regular expression did not compile") => {
-            let why = message.rsplit("did not compile: ").next().unwrap_or_default();
-            if why.starts_with("CompiledTooBig") {
-                return Error::too_large("the regular expression is too large");
-            }
-            Error::invalid(format!("the regular expression cannot be read: {}", one_line(why)))
-        }
         other => Error::internal(one_line(&other.strip_backtrace())),
     }
 }

@@ -152,10 +152,10 @@ impl Server {
         if self.setup.certificate.is_some() { "https" } else { "http" }
     }
 
-    /// Resident memory in bytes, as the kernel counts it.
+    /// Memory of its own in bytes: resident, without the pages of the program file, which a debug build has many of.
     pub(crate) fn resident_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid().as_raw_nonzero())).expect("procfs");
-        let line = status.lines().find(|l| l.starts_with("VmRSS:")).expect("a process has a size");
+        let line = status.lines().find(|l| l.starts_with("RssAnon:")).expect("a process has a size");
         line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).expect("a number of kB") * 1024
     }
 
@@ -220,7 +220,8 @@ fn log_of(home: &Path) -> String {
 fn client(setup: &Setup) -> reqwest::Client {
     // Another test may have installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = reqwest::Client::builder().no_proxy();
+    // No connection is kept: a test that computes for long would not notice that the server has closed it.
+    let mut builder = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0);
     if let Some(file) = &setup.certificate {
         let pem = fs::read(file).expect("the certificate is readable");
         builder = builder.add_root_certificate(reqwest::Certificate::from_pem(&pem).expect("a PEM certificate"));
