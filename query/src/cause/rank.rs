@@ -1,0 +1,161 @@
+//! Pure: findings -> services in order of suspicion.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    compare,
+    explain::Plan,
+    facts::{Facts, Name},
+    finding::{Family, Finding},
+    forest::{Forest, Side},
+    meters,
+    number::quantile,
+    tally::{self, Tally},
+};
+
+/// What a family's statistic has to reach to count as one, however quiet the baseline.
+fn least_unit(family: Family) -> f64 {
+    match family {
+        Family::Error | Family::Shape => 3.0,
+        Family::Gap => 0.7,
+        Family::Own => 2.0,
+        Family::Novelty => 1.5,
+        Family::Metric | Family::Symptom | Family::Node | Family::Change => 1.0,
+    }
+}
+
+/// Share of services whose statistic chance may exceed.
+const CALIBRATION: f64 = 0.9;
+/// Below one unit a finding is hardly evidence.
+const WEAK: f64 = 0.25;
+/// Beyond so many units more is not more certain.
+const CAP: f64 = 6.0;
+/// Share of a caller's finding at which its callee's explains it.
+const EXPLAINS: f64 = 0.4;
+/// What remains of a finding that a callee explains.
+const EXPLAINED: f64 = 0.5;
+
+/// One suspect.
+#[derive(Clone, Debug)]
+pub(crate) struct Suspect {
+    pub service: Name,
+    pub score: f64,
+    /// Strongest first, at most one a family; strength after calibration and explaining away.
+    pub findings: Vec<Finding>,
+}
+
+/// Everything that was found out, before it becomes words.
+#[derive(Clone, Debug)]
+pub(crate) struct Ranking {
+    pub suspects: Vec<Suspect>,
+    pub calls: BTreeSet<(Name, Name)>,
+    pub forest: Forest,
+    pub tally: Tally,
+    /// Root spans in the baseline and in the window.
+    pub traces: [usize; 2],
+}
+
+/// Everything in order, the most suspect first.
+pub(crate) fn rank(facts: &Facts, plan: &Plan) -> Ranking {
+    let forest = Forest::new(facts, &plan.sides);
+    let tally = Tally::new(facts, &forest);
+    let units = units(&tally, &forest);
+    let mut found = compare::findings(&tally, tally::INCIDENT);
+    for finding in &mut found {
+        finding.strength /= units[&finding.family];
+    }
+    let measured = meters::measured(facts, plan.times);
+    // Where there are spans, they say more exactly what such metrics say.
+    let traced: BTreeSet<Name> = tally.ran.keys().map(|(service, _)| *service).collect();
+    let of_metrics = meters::findings(facts, &measured).into_iter();
+    found.extend(of_metrics.filter(|finding| finding.family != Family::Symptom || !traced.contains(&finding.service)));
+    found.extend(meters::gaps(facts, plan.times));
+
+    let mut calls: BTreeSet<(Name, Name)> = tally.edges.keys().copied().collect();
+    calls.extend(facts.series.iter().filter_map(|series| series.call));
+    calls.retain(|(caller, callee)| caller != callee);
+
+    let strongest = strongest(found);
+    let explained = explain_away(&strongest, &calls);
+    let mut by_service: BTreeMap<Name, Suspect> = BTreeMap::new();
+    for ((_, service), finding) in explained {
+        let suspect =
+            by_service.entry(service).or_insert_with(|| Suspect { service, score: 0.0, findings: Vec::new() });
+        suspect.score += weight(finding.strength);
+        suspect.findings.push(finding);
+    }
+    let mut suspects: Vec<Suspect> = by_service.into_values().collect();
+    for suspect in &mut suspects {
+        suspect.findings.sort_by(|a, b| b.strength.total_cmp(&a.strength).then(a.family.cmp(&b.family)));
+    }
+    suspects.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.service.cmp(&b.service)));
+    let traces = [forest.roots(Side::is_baseline), forest.roots(|side| side == Side::Window)];
+    Ranking { suspects, calls, forest, tally, traces }
+}
+
+fn weight(strength: f64) -> f64 {
+    if strength > 1.0 { strength.min(CAP) } else { WEAK * strength }
+}
+
+/// What chance and time alone do to each family's statistic.
+fn units(tally: &Tally, forest: &Forest) -> BTreeMap<Family, f64> {
+    let mut units: BTreeMap<Family, f64> =
+        Family::CALIBRATED.iter().map(|family| (*family, least_unit(*family))).collect();
+    let mut pairs = Vec::new();
+    if forest.roots(|side| side == Side::Between) > 0 {
+        pairs.push(tally::DRIFT);
+    }
+    for pair in pairs {
+        let quiet = strongest(compare::findings(tally, pair));
+        for family in Family::CALIBRATED {
+            let mut values: Vec<f64> =
+                quiet.iter().filter(|((of, _), _)| *of == family).map(|(_, finding)| finding.strength).collect();
+            if let Some(unit) = units.get_mut(&family) {
+                *unit = unit.max(quantile(&mut values, CALIBRATION));
+            }
+        }
+    }
+    units
+}
+
+/// The strongest finding of each family and service.
+fn strongest(found: Vec<Finding>) -> BTreeMap<(Family, Name), Finding> {
+    let mut strongest: BTreeMap<(Family, Name), Finding> = BTreeMap::new();
+    for finding in found {
+        match strongest.entry((finding.family, finding.service)) {
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                entry.insert(finding);
+            }
+            std::collections::btree_map::Entry::Occupied(mut entry) => {
+                let known = entry.get();
+                let order = finding.strength.total_cmp(&known.strength).then(known.subject.cmp(&finding.subject));
+                if order.is_gt() {
+                    entry.insert(finding);
+                }
+            }
+        }
+    }
+    strongest
+}
+
+/// A caller shows what its callee suffers from: of a finding that a callee carries as well, part remains.
+fn explain_away(
+    found: &BTreeMap<(Family, Name), Finding>,
+    calls: &BTreeSet<(Name, Name)>,
+) -> BTreeMap<(Family, Name), Finding> {
+    let mut left = found.clone();
+    for (caller, callee) in calls {
+        for family in [Family::Own, Family::Shape, Family::Novelty, Family::Symptom] {
+            let (Some(at_caller), Some(at_callee)) = (found.get(&(family, *caller)), found.get(&(family, *callee))) else {
+                continue;
+            };
+            if at_callee.strength > 1.0
+                && at_callee.strength >= EXPLAINS * at_caller.strength
+                && let Some(finding) = left.get_mut(&(family, *caller))
+            {
+                finding.strength = finding.strength.min(EXPLAINED * at_caller.strength);
+            }
+        }
+    }
+    left
+}

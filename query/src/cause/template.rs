@@ -1,0 +1,58 @@
+//! Pure: text of a log record -> what stays the same from record to record.
+
+/// Longest template in characters.
+const MAX_CHARS: usize = 160;
+
+/// The text without what changes: times, ids, numbers, values.
+///
+/// A source location (`Class#12`, `file.rs:12`) names the statement that wrote the record. Where the text has one, the
+/// words after it only tell what the statement was given, so the template is the location and the plain words.
+pub(crate) fn template(body: &str) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut located = false;
+    for word in body.split(|c: char| c.is_whitespace() || "[](){}<>,;\"'|=".contains(c)).filter(|word| !word.is_empty()) {
+        let word = word.trim_matches(|c: char| ":.!?".contains(c));
+        if is_location(word) {
+            // What comes before a location is a time, a level, a thread.
+            words.retain(|_| false);
+            located = true;
+            words.push(word.to_owned());
+        } else if is_label(word) {
+            continue;
+        } else if varies(word) {
+            if !located && words.last().is_none_or(|last| last != "<*>") {
+                words.push("<*>".to_owned());
+            }
+        } else if !word.is_empty() {
+            words.push(word.to_owned());
+        }
+        if words.len() >= if located { 6 } else { 16 } {
+            break;
+        }
+    }
+    words.join(" ").chars().take(MAX_CHARS).collect()
+}
+
+/// `a.b.Class#12`, `Class.java:12`, `file.go:12`: letters, then a separator and a line number.
+fn is_location(word: &str) -> bool {
+    let split = word.rsplit_once('#').or_else(|| word.rsplit_once(':').filter(|(file, _)| file.contains('.')));
+    let Some((place, line)) = split else { return false };
+    !line.is_empty()
+        && line.len() <= 6
+        && line.bytes().all(|b| b.is_ascii_digit())
+        && place.len() >= 3
+        && place.bytes().any(|b| b.is_ascii_alphabetic())
+        && place.bytes().all(|b| b.is_ascii_alphanumeric() || b"._$/-".contains(&b))
+        && !place.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Names of the ids that a logger adds to each record.
+fn is_label(word: &str) -> bool {
+    let plain: String = word.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    plain == "traceid" || plain == "spanid"
+}
+
+/// Anything with a digit, or too long to be a word.
+fn varies(word: &str) -> bool {
+    word.len() > 48 || word.bytes().any(|b| b.is_ascii_digit())
+}

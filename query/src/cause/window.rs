@@ -1,0 +1,136 @@
+//! Pure: the entry's traffic over time -> when it went wrong, and when it was still normal.
+//!
+//! Each slot of time is measured against the median slot; a cumulative sum (CUSUM) over that measure finds the change, and
+//! the scan back to the sum's last zero finds its onset. Source: Page, Continuous inspection schemes, 1954.
+
+use super::{facts::Stretch, number::quantile};
+
+/// Length of a slot.
+pub(crate) const SLOT_NANO: i64 = 10 * 1_000_000_000;
+/// Calls a slot needs to be judged by its ratios.
+const LEAST_CALLS: u32 = 3;
+/// Movement that is never counted, in units of ordinary movement.
+const SLACK: f64 = 1.0;
+/// Sum from which something has changed.
+const CHANGED: f64 = 6.0;
+/// Measure of a slot from which it is bad by itself.
+const BAD: f64 = 3.0;
+/// Most that one slot adds: one outlier is no change.
+const MOST: f64 = 4.0;
+/// Share of bad slots that a baseline may have.
+const TOLERATED: f64 = 0.1;
+/// Shortest and longest baseline chosen.
+const BASELINE_NANO: (i64, i64) = (5 * 60 * 1_000_000_000, 60 * 60 * 1_000_000_000);
+
+/// The entry's traffic in one slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Slot {
+    pub start: i64,
+    pub calls: u32,
+    pub errors: u32,
+    /// Median and 95th percentile of the duration in milliseconds.
+    pub p50: f64,
+    pub p95: f64,
+}
+
+/// When something went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Anomaly {
+    /// From the onset to the last bad slot.
+    pub window: Stretch,
+    /// Between the last good and the first bad slot.
+    pub onset: Stretch,
+}
+
+/// How unlike the median slot each slot is, positive for worse.
+fn measures(slots: &[Slot], normal: &[Slot]) -> Vec<f64> {
+    let judged: Vec<&Slot> = normal.iter().filter(|slot| slot.calls >= LEAST_CALLS).collect();
+    let of = |value: fn(&Slot) -> f64| -> Vec<f64> { judged.iter().map(|slot| value(slot)).collect() };
+    let errors = quantile(&mut of(|slot| f64::from(slot.errors) / f64::from(slot.calls)), 0.5);
+    let calls = quantile(&mut of(|slot| f64::from(slot.calls)), 0.5);
+    let latency = |value: fn(&Slot) -> f64| {
+        let mut logs: Vec<f64> = judged.iter().map(|slot| value(slot).max(0.01).ln()).collect();
+        let median = quantile(&mut logs, 0.5);
+        let mut spread: Vec<f64> = logs.iter().map(|log| (log - median).abs()).collect();
+        let unit = 1.4826 * quantile(&mut spread, 0.5) + 0.15;
+        move |slot: &Slot| (value(slot).max(0.01).ln() - median) / unit
+    };
+    let (p50, p95) = (latency(|slot| slot.p50), latency(|slot| slot.p95));
+    slots
+        .iter()
+        .map(|slot| {
+            if slot.calls < LEAST_CALLS {
+                return if calls >= 5.0 * f64::from(LEAST_CALLS) { BAD } else { 0.0 };
+            }
+            let n = f64::from(slot.calls);
+            let failing = (f64::from(slot.errors) - n * errors) / (n * errors * (1.0 - errors) + 1.0).sqrt();
+            failing.max(p50(slot)).max(p95(slot))
+        })
+        .collect()
+}
+
+/// The most recent change for the worse among `slots` (in order, without holes).
+pub(crate) fn anomaly(slots: &[Slot]) -> Option<Anomaly> {
+    let measures = measures(slots, slots);
+    let (mut sum, mut zero) = (0.0_f64, 0);
+    let mut found: Option<(usize, usize)> = None;
+    for (i, measure) in measures.iter().enumerate() {
+        sum = (sum + measure.min(MOST) - SLACK).max(0.0);
+        if sum == 0.0 {
+            zero = i + 1;
+        }
+        if sum >= CHANGED {
+            let begun = found.is_some_and(|(from, _)| from == zero);
+            let last = if *measure > SLACK || !begun { i } else { found.map_or(i, |(_, last)| last) };
+            found = Some((zero, last));
+        }
+        // A long incident must not be remembered for as long again after it has ended.
+        sum = sum.min(5.0 * CHANGED);
+    }
+    let (from, last) = found?;
+    let first_bad = (from..=last).find(|i| measures[*i] >= BAD).unwrap_or(from);
+    let onset = Stretch { from: slots[from].start, to: slots[first_bad].start + SLOT_NANO };
+    Some(Anomaly { window: Stretch { from: slots[from].start, to: slots[last].start + SLOT_NANO }, onset })
+}
+
+/// When, inside a window that was given, the entry began to be unlike its baseline.
+pub(crate) fn onset(baseline: &[Slot], window: &[Slot]) -> Option<Stretch> {
+    let measures = measures(window, baseline);
+    let (mut sum, mut zero) = (0.0_f64, 0);
+    for (i, measure) in measures.iter().enumerate() {
+        sum = (sum + measure.min(MOST) - SLACK).max(0.0);
+        if sum == 0.0 {
+            zero = i + 1;
+        }
+        if sum >= CHANGED {
+            return Some(Stretch { from: window[zero].start, to: window[i].start + SLOT_NANO });
+        }
+    }
+    None
+}
+
+/// The stretch before `window` that is most like itself: the latest one without a change, else the one with the fewest
+/// bad slots. `slots` are those before the window.
+pub(crate) fn baseline(window: Stretch, slots: &[Slot]) -> Stretch {
+    let length = window.length().clamp(BASELINE_NANO.0, BASELINE_NANO.1);
+    let measures = measures(slots, slots);
+    let mut best: Option<(f64, Stretch)> = None;
+    for shift in 0..6 {
+        let to = window.from - shift * length / 2;
+        let stretch = Stretch { from: to - length, to };
+        let inside: Vec<usize> = (0..slots.len()).filter(|i| stretch.contains(slots[*i].start)).collect();
+        let busy = inside.iter().filter(|i| slots[**i].calls > 0).count();
+        if busy == 0 {
+            continue;
+        }
+        let bad = inside.iter().filter(|i| measures[**i] >= BAD).count() as f64 / inside.len() as f64;
+        let part: Vec<Slot> = inside.iter().map(|i| slots[*i]).collect();
+        if bad <= TOLERATED && anomaly(&part).is_none() {
+            return stretch;
+        }
+        if best.is_none_or(|(least, _)| bad < least) {
+            best = Some((bad, stretch));
+        }
+    }
+    best.map_or(Stretch { from: window.from - length, to: window.from }, |(_, stretch)| stretch)
+}
