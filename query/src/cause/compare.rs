@@ -13,6 +13,11 @@ use super::{
 const WARN: u8 = 13;
 /// Movement of an edge from which it counts as moved.
 const EDGE_MOVED: f64 = 0.25;
+/// Share of a typical request's duration below which time is no matter, and never less than so much.
+const MATERIAL: f64 = 0.01;
+const LEAST_MATERIAL_MS: f64 = 0.5;
+/// Share of calls beyond nine in ten that says nothing yet.
+const CHANCE_SHARE: f64 = 0.2;
 /// Observations from which a sample counts in full.
 const FULL_SAMPLE: f64 = 10.0;
 /// Observations an operation needs on both sides for its durations to be compared.
@@ -22,73 +27,85 @@ const KNOWN_TRACES: u32 = 3;
 
 /// Everything that differs between the sides of `pair`.
 pub(crate) fn findings(tally: &Tally, pair: Pair) -> Vec<Finding> {
-    let mut found = gaps(tally, pair);
-    found.extend(own_time(tally, pair));
+    let material = (MATERIAL * tally.usual_root_ms).max(LEAST_MATERIAL_MS);
+    let mut found = gaps(tally, pair, material);
+    found.extend(own_time(tally, pair, material));
     found.extend(failures(tally, pair));
     found.extend(shapes(tally, pair));
     found.extend(novelties(tally, pair));
     found
 }
 
-/// How far the typical call has moved out of what nine calls in ten took before.
-fn edge_shift(before: &[f64], after: &[f64]) -> f64 {
-    if before.len() < 2 || after.len() < 2 {
+/// How far calls have moved out of what nine in ten took before: by how much, for how large a share of them.
+fn shift(before: &[f64], after: &[f64], unit: f64) -> f64 {
+    if before.is_empty() || after.len() < 2 {
         return 0.0;
     }
-    let excess = (quantile_of_sorted(after, 0.5) - quantile_of_sorted(before, 0.9)).max(0.0);
-    let relative = excess / (quantile_of_sorted(before, 0.5).abs() + 1.0);
-    relative.ln_1p() * (after.len() as f64 / FULL_SAMPLE).min(1.0)
+    let limit = quantile_of_sorted(before, 0.9);
+    let beyond = &after[after.partition_point(|value| *value <= limit)..];
+    let share = beyond.len() as f64 / after.len() as f64;
+    let excess = (quantile_of_sorted(beyond, 0.5) - limit) / (quantile_of_sorted(before, 0.5).abs() + unit);
+    let seen = before.len() as f64 / (before.len() as f64 + 1.0) * (after.len() as f64 / FULL_SAMPLE).min(1.0);
+    excess.max(0.0).ln_1p() * ((share - CHANCE_SHARE) / (1.0 - CHANCE_SHARE)).max(0.0) * seen
+}
+
+/// One call edge, before and after.
+struct Edge {
+    key: (Name, End),
+    shift: f64,
+    before: f64,
+    after: f64,
+    observed: (u32, u32),
 }
 
 /// A service is charged with the time between ends by the share of its edges that moved: one slow edge may be the other
-/// end's fault, all edges slow are its own.
-fn gaps(tally: &Tally, pair: Pair) -> Vec<Finding> {
-    struct Edge {
-        key: (Name, End),
-        shift: f64,
-        before: f64,
-        after: f64,
-        observed: (u32, u32),
-    }
+/// end's fault. Calls to it all slow are its own fault, and so are calls to it and from it all slow.
+fn gaps(tally: &Tally, pair: Pair, material: f64) -> Vec<Finding> {
+    let mut incoming: BTreeMap<Name, Vec<usize>> = BTreeMap::new();
     let mut incident: BTreeMap<Name, Vec<usize>> = BTreeMap::new();
     let mut edges = Vec::new();
     for (key, sample) in &tally.gaps {
         let (before, after) = (sample.before(pair), sample.after(pair));
-        if before.len() < 2 || after.len() < 2 {
+        if before.is_empty() || after.len() < 2 {
             continue;
         }
         incident.entry(key.0).or_default().push(edges.len());
         if let End::Service(callee) = key.1 {
             incident.entry(callee).or_default().push(edges.len());
+            incoming.entry(callee).or_default().push(edges.len());
         }
         edges.push(Edge {
             key: *key,
-            shift: edge_shift(&before, &after),
+            shift: shift(&before, &after, material),
             before: quantile_of_sorted(&before, 0.5),
             after: quantile_of_sorted(&after, 0.5),
             observed: (before.len() as u32, after.len() as u32),
         });
     }
-    let charge = |(service, incident): (Name, Vec<usize>)| {
-        let moved = incident.iter().filter(|edge| edges[**edge].shift > EDGE_MOVED).count();
-        let share = moved as f64 / incident.len() as f64;
-        let sum: f64 = incident.iter().map(|edge| edges[*edge].shift).sum();
+    let charge = |of: &[usize]| {
+        let moved = of.iter().filter(|edge| edges[**edge].shift > EDGE_MOVED).count() as f64;
+        let share = moved / of.len().max(1) as f64;
+        of.iter().map(|edge| edges[*edge].shift).sum::<f64>() * share * share
+    };
+    let finding = |(service, incident): (Name, Vec<usize>)| {
+        let incoming = incoming.get(&service).map_or(0.0, |incoming| charge(incoming));
+        let strength = charge(&incident).max(incoming);
         let most = incident.into_iter().map(|edge| &edges[edge]).max_by(|a, b| a.shift.total_cmp(&b.shift))?;
-        Some(Finding {
+        (strength > 0.0).then_some(Finding {
             family: Family::Gap,
             service,
             subject: Subject::Edge(most.key.0, most.key.1),
-            strength: sum * share * share,
+            strength,
             before: most.before,
             after: most.after,
             observed: most.observed,
             first: None,
         })
     };
-    incident.into_iter().filter_map(charge).filter(|finding| finding.strength > 0.0).collect()
+    incident.into_iter().filter_map(finding).collect()
 }
 
-fn own_time(tally: &Tally, pair: Pair) -> Vec<Finding> {
+fn own_time(tally: &Tally, pair: Pair, material: f64) -> Vec<Finding> {
     let compared = |((service, operation), sample): (&(Name, Name), &super::tally::Sample)| {
         let (before, after) = (sample.before(pair), sample.after(pair));
         if before.len() < LEAST_DURATIONS || after.len() < LEAST_DURATIONS {
@@ -96,7 +113,7 @@ fn own_time(tally: &Tally, pair: Pair) -> Vec<Finding> {
         }
         let (usual, now) = (quantile_of_sorted(&before, 0.5), quantile_of_sorted(&after, 0.5));
         let excess = (now - quantile_of_sorted(&before, 0.75)).max(0.0);
-        let strength = (excess / (usual + 0.5)).ln_1p() * (after.len() as f64 * now).ln_1p();
+        let strength = (excess / (usual + material)).ln_1p() * (after.len() as f64 * now).ln_1p();
         (strength > 0.0).then_some(Finding {
             family: Family::Own,
             service: *service,

@@ -91,14 +91,18 @@ fn grow(spans: &[Span], offset: usize, sides: &Sides, nodes: &mut Vec<Node>) {
             children[*parent].push(i);
         }
     }
+    let remote = |i: usize| children[i].iter().copied().find(|child| spans[*child].service != spans[i].service);
     for (i, span) in spans.iter().enumerate() {
-        let remote = children[i].iter().find(|child| spans[**child].service != span.service);
+        // A wrapper may run beside the call it started: while the call waits, so does the wrapper.
+        let siblings = parents[i].map_or(&[][..], |parent| &children[parent]);
+        let beside = siblings.iter().copied().filter(|j| *j != i && spans[*j].start >= span.start && remote(*j).is_some());
+        let within = children[i].iter().copied().chain(beside);
         nodes.push(Node {
             side,
             parent: parents[i].and_then(|parent| u32::try_from(parent + offset).ok()),
             children: u32::try_from(children[i].len()).unwrap_or(u32::MAX),
-            own: span.duration - covered(span, children[i].iter().map(|child| &spans[*child])),
-            callee: remote.map(|child| spans[*child].service),
+            own: span.duration - covered(span, within.map(|j| &spans[j])),
+            callee: remote(i).map(|child| spans[child].service),
             child_failed: children[i].iter().any(|child| spans[*child].failed),
         });
     }

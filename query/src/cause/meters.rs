@@ -16,12 +16,16 @@ use super::{
 const LEAST_POINTS: usize = 3;
 /// Share of the level that counts as ordinary movement.
 const LEVEL_SHARE: f64 = 0.1;
+/// Share of the fleet's median level that counts as ordinary movement, whatever a series' own level is.
+const FLEET_SHARE: f64 = 0.5;
 /// z that counts as one unit of strength, unless the fleet moves more.
 const METRIC_UNIT: f64 = 6.0;
 /// Share of services whose movement of a metric counts as common.
 const COMMON: f64 = 0.95;
 /// Weight of metrics whose movement is load.
-const LOAD_WEIGHT: f64 = 0.4;
+const LOAD_WEIGHT: f64 = 0.2;
+/// Strength that load alone may reach.
+const LOAD_CAP: f64 = 1.5;
 
 /// When metrics were normal and when they are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +70,7 @@ fn ordinary_units(facts: &Facts, times: Times) -> BTreeMap<(Name, Name), f64> {
         }
     }
     let unit = |(key, mut levels): ((Name, Name), Vec<f64>)| {
-        let fleet = 0.05 * quantile(&mut levels, 0.5);
+        let fleet = FLEET_SHARE * quantile(&mut levels, 0.5);
         let fixed = match facts.text(key.1) {
             "%" => 0.5,
             "1" => 0.0,
@@ -154,15 +158,12 @@ pub(crate) fn findings(facts: &Facts, measured: &[Measured]) -> Vec<Finding> {
             Meaning::Duration | Meaning::Success | Meaning::Failure => Family::Symptom,
             Meaning::Saturation | Meaning::Traffic | Meaning::Other => Family::Metric,
         };
-        let weight = match measured.meaning {
-            Meaning::Traffic | Meaning::Other => LOAD_WEIGHT,
-            _ => 1.0,
-        };
+        let is_load = matches!(measured.meaning, Meaning::Traffic | Meaning::Other);
         found.entry(series.metric).or_default().push(Finding {
             family,
             service: series.service,
             subject: Subject::Series(measured.index),
-            strength: measured.z * weight,
+            strength: measured.z * if is_load { LOAD_WEIGHT } else { 1.0 },
             before: measured.before,
             after: measured.after,
             observed: measured.points,
@@ -172,7 +173,15 @@ pub(crate) fn findings(facts: &Facts, measured: &[Measured]) -> Vec<Finding> {
     for (metric, findings) in &mut found {
         let mut fleet: Vec<f64> = services[metric].values().copied().collect();
         let common = METRIC_UNIT.max(quantile(&mut fleet, COMMON));
-        findings.iter_mut().for_each(|finding| finding.strength /= common);
+        for finding in findings {
+            finding.strength /= common;
+            let Subject::Series(index) = finding.subject else { continue };
+            let series = &facts.series[index];
+            let meaning = Meaning::of(facts.text(series.metric), facts.text(series.unit));
+            if matches!(meaning, Meaning::Traffic | Meaning::Other) {
+                finding.strength = finding.strength.min(LOAD_CAP);
+            }
+        }
     }
     found.into_values().flatten().collect()
 }

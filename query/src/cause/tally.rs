@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{
     facts::{Facts, Kind, Name},
     forest::{Forest, Side},
+    number::quantile,
 };
 
 /// Which sides are compared: before, after.
@@ -111,6 +112,8 @@ pub(crate) struct Tally {
     pub wrote: BTreeMap<(Operation, Name), Pattern>,
     /// Calls between services.
     pub edges: BTreeMap<(Name, Name), Count>,
+    /// Median duration of a whole request in the baseline.
+    pub usual_root_ms: f64,
 }
 
 /// Operation of logs whose span is not there.
@@ -125,6 +128,8 @@ impl Tally {
         tally.count_durations(facts, forest, &usual);
         tally.count_presence(facts, forest, &usual);
         tally.count_logs(facts, forest);
+        let roots = facts.spans.iter().zip(&forest.nodes).filter(|(_, node)| node.parent.is_none() && node.side.is_baseline());
+        tally.usual_root_ms = quantile(&mut roots.map(|(span, _)| span.duration as f64 / 1e6).collect::<Vec<_>>(), 0.5);
         tally
     }
 

@@ -6,12 +6,13 @@ const MAX_CHARS: usize = 160;
 /// The text without what changes: times, ids, numbers, values.
 ///
 /// A source location (`Class#12`, `file.rs:12`) names the statement that wrote the record. Where the text has one, the
-/// words after it only tell what the statement was given, so the template is the location and the plain words.
+/// words after it tell at most what the statement was given: the template is the location and the plain words up to the
+/// first value.
 pub(crate) fn template(body: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut located = false;
-    for word in body.split(|c: char| c.is_whitespace() || "[](){}<>,;\"'|=".contains(c)).filter(|word| !word.is_empty()) {
-        let word = word.trim_matches(|c: char| ":.!?".contains(c));
+    for whole in body.split(|c: char| c.is_whitespace() || "[](){}<>,;\"'|=".contains(c)).filter(|word| !word.is_empty()) {
+        let word = whole.trim_matches(|c: char| ":.!?".contains(c));
         if is_location(word) {
             // What comes before a location is a time, a level, a thread.
             words.retain(|_| false);
@@ -19,8 +20,12 @@ pub(crate) fn template(body: &str) -> String {
             words.push(word.to_owned());
         } else if is_label(word) {
             continue;
+        } else if located && (whole.ends_with(':') || varies(word)) {
+            if words.len() > 1 {
+                break;
+            }
         } else if varies(word) {
-            if !located && words.last().is_none_or(|last| last != "<*>") {
+            if words.last().is_none_or(|last| last != "<*>") {
                 words.push("<*>".to_owned());
             }
         } else if !word.is_empty() {
