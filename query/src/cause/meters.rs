@@ -9,6 +9,7 @@ use super::{
     finding::{Family, Finding, Subject},
     meaning::{self, Meaning, MeasuredAt},
     number::quantile,
+    symptom::Trouble,
     tally::End,
 };
 
@@ -22,6 +23,8 @@ const FLEET_SHARE: f64 = 0.5;
 const METRIC_UNIT: f64 = 6.0;
 /// Share of services whose movement of a metric counts as common.
 const COMMON: f64 = 0.95;
+/// Units beyond which more is not more certain.
+const CAP: f64 = 6.0;
 /// Weight of metrics whose movement is load.
 const LOAD_WEIGHT: f64 = 0.2;
 /// Strength that load alone may reach.
@@ -43,6 +46,8 @@ pub(crate) struct Measured {
     pub before: f64,
     /// Most deviating value in the window.
     pub after: f64,
+    /// Median in the window.
+    pub level: f64,
     /// z of that value, positive for worse.
     pub z: f64,
     /// z of every point in the window.
@@ -70,15 +75,18 @@ fn ordinary_units(facts: &Facts, times: Times) -> BTreeMap<(Name, Name), f64> {
         }
     }
     let unit = |(key, mut levels): ((Name, Name), Vec<f64>)| {
-        let fleet = FLEET_SHARE * quantile(&mut levels, 0.5);
+        let share = match Meaning::of(facts.text(key.0), facts.text(key.1)) {
+            // How long a call takes and how often it fails differs by its nature, not by how busy its service is.
+            Meaning::Duration | Meaning::Success | Meaning::Failure => 0.0,
+            _ => FLEET_SHARE,
+        };
         let fixed = match facts.text(key.1) {
             "%" => 0.5,
-            "1" => 0.0,
             "s" => 0.001,
             "ms" => 1.0,
             _ => 0.0,
         };
-        (key, fleet.max(fixed))
+        (key, fixed + share * quantile(&mut levels, 0.5))
     };
     levels.into_iter().map(unit).collect()
 }
@@ -108,7 +116,13 @@ fn measure(facts: &Facts, series: &Series, times: Times, unit: f64) -> Option<Me
     let meaning = Meaning::of(facts.text(series.metric), facts.text(series.unit));
     let median = quantile(&mut before, 0.5);
     let spread = (quantile(&mut before, 0.9) - quantile(&mut before, 0.1)) / 2.56;
-    let scale = spread + LEVEL_SHARE * median.abs() + unit + f64::MIN_POSITIVE;
+    // What a share of good answers lacks is what may move.
+    let level = match (meaning, facts.text(series.unit)) {
+        (Meaning::Success, "%") => 100.0 - median,
+        (Meaning::Success, "1") => 1.0 - median,
+        _ => median,
+    };
+    let scale = spread + LEVEL_SHARE * level.abs() + unit.max(f64::MIN_POSITIVE);
     let z = |value: f64| {
         let z = (value - median) / scale;
         match meaning.worse() {
@@ -123,6 +137,7 @@ fn measure(facts: &Facts, series: &Series, times: Times, unit: f64) -> Option<Me
         meaning,
         before: median,
         after: most,
+        level: quantile(&mut after.iter().map(|(_, value)| *value).collect::<Vec<_>>(), 0.5),
         z: z(most),
         profile,
         points: (before.len() as u32, after.len() as u32),
@@ -140,6 +155,7 @@ fn settled(points: &[(i64, f64)], window: Stretch) -> Vec<(i64, f64)> {
 
 /// Findings of resources, runtime and symptoms; node metrics and calls are not a service's own and stay out.
 pub(crate) fn findings(facts: &Facts, measured: &[Measured]) -> Vec<Finding> {
+    let trouble = Trouble::of_entry(facts, measured);
     let mut found: BTreeMap<Name, Vec<Finding>> = BTreeMap::new();
     let mut services: BTreeMap<Name, BTreeMap<Name, f64>> = BTreeMap::new();
     for measured in measured {
@@ -147,8 +163,6 @@ pub(crate) fn findings(facts: &Facts, measured: &[Measured]) -> Vec<Finding> {
         if series.call.is_some() || meaning::is_of_node(facts.text(series.metric)) || measured.z <= 0.0 {
             continue;
         }
-        let most = services.entry(series.metric).or_default().entry(series.service).or_default();
-        *most = most.max(measured.z);
         let name = facts.text(series.metric);
         if measured.meaning == Meaning::Duration && meaning::measured_at(name) == MeasuredAt::Client {
             // What a client waits for is its server's.
@@ -159,11 +173,19 @@ pub(crate) fn findings(facts: &Facts, measured: &[Measured]) -> Vec<Finding> {
             Meaning::Saturation | Meaning::Traffic | Meaning::Other => Family::Metric,
         };
         let is_load = matches!(measured.meaning, Meaning::Traffic | Meaning::Other);
+        let strength = match family {
+            // Twice as much deviation is one more step: how much it matters is for the fit to say.
+            Family::Symptom => METRIC_UNIT * (1.0 + measured.z / METRIC_UNIT).log2() * trouble.fit(facts, measured),
+            _ if is_load => LOAD_WEIGHT * measured.z.min(CAP * METRIC_UNIT),
+            _ => measured.z.min(CAP * METRIC_UNIT),
+        };
+        let most = services.entry(series.metric).or_default().entry(series.service).or_default();
+        *most = most.max(strength);
         found.entry(series.metric).or_default().push(Finding {
             family,
             service: series.service,
             subject: Subject::Series(measured.index),
-            strength: measured.z * if is_load { LOAD_WEIGHT } else { 1.0 },
+            strength,
             before: measured.before,
             after: measured.after,
             observed: measured.points,
@@ -174,7 +196,8 @@ pub(crate) fn findings(facts: &Facts, measured: &[Measured]) -> Vec<Finding> {
         let mut fleet: Vec<f64> = services[metric].values().copied().collect();
         let common = METRIC_UNIT.max(quantile(&mut fleet, COMMON));
         for finding in findings {
-            finding.strength /= common;
+            // Symptoms travel along calls: that many show one says nothing against it.
+            finding.strength /= if finding.family == Family::Symptom { METRIC_UNIT } else { common };
             let Subject::Series(index) = finding.subject else { continue };
             let series = &facts.series[index];
             let meaning = Meaning::of(facts.text(series.metric), facts.text(series.unit));

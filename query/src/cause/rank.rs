@@ -35,6 +35,11 @@ const EXPLAINS: f64 = 0.4;
 /// What remains of a finding that a callee explains.
 const EXPLAINED: f64 = 0.5;
 
+/// How well a symptom names a cause.
+const SYMPTOM_TELLS: f64 = 0.5;
+/// Weight of services that no known call from the entry leads to: traces have blind spots.
+const UNREACHED: f64 = 0.7;
+
 /// One suspect.
 #[derive(Clone, Debug)]
 pub(crate) struct Suspect {
@@ -86,11 +91,33 @@ pub(crate) fn rank(facts: &Facts, plan: &Plan) -> Ranking {
     }
     let mut suspects: Vec<Suspect> = by_service.into_values().collect();
     for suspect in &mut suspects {
-        suspect.findings.sort_by(|a, b| b.strength.total_cmp(&a.strength).then(a.family.cmp(&b.family)));
+        suspect.findings.sort_by(|a, b| telling(b).total_cmp(&telling(a)).then(a.family.cmp(&b.family)));
+        if facts.entry.is_some_and(|entry| !reachable(&calls, entry).contains(&suspect.service)) {
+            suspect.score *= UNREACHED;
+        }
     }
     suspects.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.service.cmp(&b.service)));
     let traces = [forest.roots(Side::is_baseline), forest.roots(|side| side == Side::Window)];
     Ranking { suspects, calls, forest, tally, traces }
+}
+
+/// How well a finding names the cause: a resource explains a duration, not the other way round.
+fn telling(finding: &Finding) -> f64 {
+    finding.strength.min(CAP) * if finding.family == Family::Symptom { SYMPTOM_TELLS } else { 1.0 }
+}
+
+/// Services that calls from the entry lead to.
+fn reachable(calls: &BTreeSet<(Name, Name)>, entry: Name) -> BTreeSet<Name> {
+    let mut reached = BTreeSet::from([entry]);
+    let mut waiting = vec![entry];
+    while let Some(at) = waiting.pop() {
+        for (_, callee) in calls.range((at, Name::default())..).take_while(|(caller, _)| *caller == at) {
+            if reached.insert(*callee) {
+                waiting.push(*callee);
+            }
+        }
+    }
+    reached
 }
 
 fn weight(strength: f64) -> f64 {
