@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
     facts::{Facts, Kind, Name, Stretch},
-    forest::{Side, Sides},
+    forest::Side,
     markdown,
-    meters::Times,
     number::quantile,
+    plan::Plan,
     rank::{self, Ranking, Suspect},
     report::{Candidate, Effort, Evidence, Impact, Outcome, Report, Span, Texts},
     words,
@@ -22,14 +22,6 @@ const WORTH_A_LINE: f64 = 0.5;
 /// Score below which nothing stands out, and the least lead over the next.
 const LEAST_SCORE: f64 = 1.5;
 const LEAST_LEAD: f64 = 0.08;
-
-/// When is compared with when.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    pub sides: Sides,
-    pub times: Times,
-    pub onset: Option<Stretch>,
-}
 
 /// The whole answer.
 pub(crate) fn explain(facts: &Facts, plan: &Plan) -> Report {

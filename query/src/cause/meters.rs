@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Points before the incident that a series needs.
-const LEAST_POINTS: usize = 3;
+const LEAST_POINTS: usize = 1;
 /// Share of the level that counts as ordinary movement.
 const LEVEL_SHARE: f64 = 0.1;
 /// Share of the fleet's median level that counts as ordinary movement, whatever a series' own level is.
@@ -122,7 +122,9 @@ fn measure(facts: &Facts, series: &Series, times: Times, unit: f64) -> Option<Me
         (Meaning::Success, "1") => 1.0 - median,
         _ => median,
     };
-    let scale = spread + LEVEL_SHARE * level.abs() + unit.max(f64::MIN_POSITIVE);
+    // Few points show little of what is ordinary.
+    let doubt = 1.0 + 1.0 / before.len() as f64;
+    let scale = doubt * (spread + LEVEL_SHARE * level.abs() + unit.max(f64::MIN_POSITIVE));
     let z = |value: f64| {
         let z = (value - median) / scale;
         match meaning.worse() {

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     compare,
-    explain::Plan,
     facts::{Facts, Name},
     finding::{Family, Finding},
     forest::{Forest, Side},
     meters,
     number::quantile,
+    plan::Plan,
     tally::{self, Tally},
 };
 
@@ -173,14 +173,15 @@ fn explain_away(
     let mut left = found.clone();
     for (caller, callee) in calls {
         for family in [Family::Own, Family::Shape, Family::Novelty, Family::Symptom] {
-            let (Some(at_caller), Some(at_callee)) = (found.get(&(family, *caller)), found.get(&(family, *callee))) else {
-                continue;
-            };
-            if at_callee.strength > 1.0
-                && at_callee.strength >= EXPLAINS * at_caller.strength
+            let at = |family| found.get(&(family, *callee)).map_or(0.0, |finding: &Finding| finding.strength);
+            // A symptom is explained by whatever is wrong with the callee's resources as well.
+            let at_callee = if family == Family::Symptom { at(family).max(at(Family::Metric)) } else { at(family) };
+            let at_caller = found.get(&(family, *caller)).map_or(0.0, |finding| finding.strength);
+            if at_callee > 1.0
+                && at_callee >= EXPLAINS * at_caller
                 && let Some(finding) = left.get_mut(&(family, *caller))
             {
-                finding.strength = finding.strength.min(EXPLAINED * at_caller.strength);
+                finding.strength = finding.strength.min(EXPLAINED * at_caller);
             }
         }
     }
