@@ -12,6 +12,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     Query, TimeRange,
+    cause::Causes,
     error::{Error, Result, of_storage},
     slots::Slots,
 };
@@ -22,11 +23,12 @@ pub(crate) struct Beside {
     /// `None` over rows that are in no store.
     storage: Option<Storage>,
     slots: Arc<Slots>,
+    causes: Causes,
 }
 
 impl Beside {
     pub(crate) fn of(storage: Storage) -> Self {
-        Self { storage: Some(storage), slots: Arc::default() }
+        Self { storage: Some(storage), ..Self::default() }
     }
 }
 
@@ -53,6 +55,16 @@ impl Query {
     /// Those of the store.
     pub async fn compact(&self) -> Result<()> {
         self.storage()?.compact().await.map_err(|error| of_storage(&error))
+    }
+
+    /// Reports of causes that are kept.
+    pub fn causes(&self) -> &Causes {
+        &self.1.causes
+    }
+
+    /// Stable number from which a service's colour follows.
+    pub fn slot(&self, service: &str) -> u32 {
+        self.slots().slot(service)
     }
 
     pub(crate) fn slots(&self) -> &Slots {

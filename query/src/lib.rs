@@ -9,6 +9,7 @@
 mod accounting;
 mod answer;
 mod beside;
+pub mod cause;
 mod columns;
 mod cost;
 mod engine;

@@ -8,6 +8,7 @@ mod print;
 mod sql;
 mod tail;
 mod token;
+mod why;
 
 use clap::{Parser, Subcommand};
 
@@ -34,6 +35,8 @@ enum Command {
     Sql(sql::Options),
     /// Follow log records as they arrive.
     Tail(tail::Options),
+    /// Say why a service is in trouble.
+    Why(why::Options),
     /// Validate the configuration without starting.
     Check(check::Options),
     /// Make bearer tokens.
@@ -49,6 +52,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Serve(options) => crate::server::run(&options),
         Command::Sql(options) => runtime()?.block_on(sql::run(options)),
         Command::Tail(options) => runtime()?.block_on(tail::run(options)),
+        Command::Why(options) => runtime()?.block_on(why::run(options)),
         Command::Check(options) => check::run(&options),
         Command::Token(command) => token::run(&command),
         Command::Demo(options) => runtime()?.block_on(demo::run(options)),

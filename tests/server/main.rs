@@ -4,6 +4,7 @@
 //! Every test waits for what it needs (a file, an answer, an exit), never for time to pass.
 
 mod access;
+mod cause;
 mod content;
 mod corpora;
 mod demo;

@@ -114,7 +114,9 @@ pub fn router(state: State) -> Router {
         .route("/api/logs/tail", get(api::logs::tail))
         .route("/api/traces", get(api::traces::search))
         .route("/api/traces/{trace_id}", get(api::traces::one))
-        .route("/api/services", get(api::services::list));
+        .route("/api/services", get(api::services::list))
+        .route("/api/causes", get(api::cause::list).post(api::cause::ask))
+        .route("/api/causes/{id}", get(api::cause::one));
 
     let admin = Router::new()
         .route("/api/admin/flush", post(api::admin::flush))

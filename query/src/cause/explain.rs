@@ -79,7 +79,10 @@ fn candidate(facts: &Facts, plan: &Plan, ranking: &Ranking, rank: usize, suspect
         indicator: words::indicator(facts, &suspect.findings[0]),
         score: (suspect.score * 1000.0).round() / 1000.0,
         first_deviation_unix_nano: first.min(),
-        path: path(&ranking.calls, facts.entry, suspect.service).into_iter().map(|name| facts.text(name).to_owned()).collect(),
+        path: path(&ranking.calls, facts.entry, suspect.service)
+            .into_iter()
+            .map(|name| facts.text(name).to_owned())
+            .collect(),
         evidence,
         scope: Vec::new(),
     }
@@ -144,9 +147,11 @@ fn impact(facts: &Facts, plan: &Plan, ranking: &Ranking) -> Impact {
     let mut impact = Impact::default();
     let mut usual: BTreeMap<Name, Vec<f64>> = BTreeMap::new();
     let called = || {
-        facts.spans.iter().zip(&ranking.forest.nodes).filter(|(span, node)| {
-            span.service == entry && (span.kind == Kind::Server || node.parent.is_none())
-        })
+        facts
+            .spans
+            .iter()
+            .zip(&ranking.forest.nodes)
+            .filter(|(span, node)| span.service == entry && (span.kind == Kind::Server || node.parent.is_none()))
     };
     for (span, _) in called().filter(|(_, node)| node.side.is_baseline()) {
         usual.entry(span.operation).or_default().push(span.duration as f64);

@@ -181,7 +181,9 @@ impl Facts {
         let (names, moved) = self.names.sorted();
         self.names = names;
         let to = |name: &mut Name| *name = moved[name.0 as usize];
-        let place = |place: &mut Place| [&mut place.pod, &mut place.node, &mut place.version].into_iter().flatten().for_each(to);
+        let place = |place: &mut Place| {
+            [&mut place.pod, &mut place.node, &mut place.version].into_iter().flatten().for_each(to)
+        };
         self.entry.iter_mut().for_each(to);
         for span in &mut self.spans {
             to(&mut span.service);
@@ -194,7 +196,9 @@ impl Facts {
             to(&mut log.template);
         }
         for series in &mut self.series {
-            [&mut series.service, &mut series.metric, &mut series.unit, &mut series.attributes].into_iter().for_each(to);
+            [&mut series.service, &mut series.metric, &mut series.unit, &mut series.attributes]
+                .into_iter()
+                .for_each(to);
             if let Some((client, server)) = &mut series.call {
                 to(client);
                 to(server);

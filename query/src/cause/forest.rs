@@ -95,7 +95,8 @@ fn grow(spans: &[Span], offset: usize, sides: &Sides, nodes: &mut Vec<Node>) {
     for (i, span) in spans.iter().enumerate() {
         // A wrapper may run beside the call it started: while the call waits, so does the wrapper.
         let siblings = parents[i].map_or(&[][..], |parent| &children[parent]);
-        let beside = siblings.iter().copied().filter(|j| *j != i && spans[*j].start >= span.start && remote(*j).is_some());
+        let beside =
+            siblings.iter().copied().filter(|j| *j != i && spans[*j].start >= span.start && remote(*j).is_some());
         let within = children[i].iter().copied().chain(beside);
         nodes.push(Node {
             side,

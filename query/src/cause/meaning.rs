@@ -32,12 +32,40 @@ const FAILURE: [&str; 9] =
     ["error", "fail", "exception", "timeout", "timed_out", "dropped", "rejected", "restart", "5xx"];
 const DURATION: [&str; 6] = ["latency", "duration", "delay", "elapsed", "response_time", "wait_time"];
 const TRAFFIC: [&str; 15] = [
-    "request", "throughput", "rate", "count", "network", "receive", "transmit", "packet", "syscall", "workload", "calls",
-    "ops", "sent", "bytes_total", "messages",
+    "request",
+    "throughput",
+    "rate",
+    "count",
+    "network",
+    "receive",
+    "transmit",
+    "packet",
+    "syscall",
+    "workload",
+    "calls",
+    "ops",
+    "sent",
+    "bytes_total",
+    "messages",
 ];
 const SATURATION: [&str; 17] = [
-    "cpu", "mem", "heap", "disk", "filesystem", "gc", "thread", "queue", "utilization", "utilisation", "usage", "load",
-    "throttl", "pool", "connection", "socket", "fd",
+    "cpu",
+    "mem",
+    "heap",
+    "disk",
+    "filesystem",
+    "gc",
+    "thread",
+    "queue",
+    "utilization",
+    "utilisation",
+    "usage",
+    "load",
+    "throttl",
+    "pool",
+    "connection",
+    "socket",
+    "fd",
 ];
 
 impl Meaning {

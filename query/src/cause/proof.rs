@@ -23,10 +23,10 @@ fn moment(nanos: i64) -> String {
 
 /// Rows of the baseline or the window, and which of both a row is from.
 fn periods(column: &str, sides: &Sides) -> (String, String) {
-    let within = |stretch: Stretch| {
-        format!("({column} >= {} AND {column} < {})", moment(stretch.from), moment(stretch.to))
-    };
-    let period = format!("CASE WHEN {column} >= {} THEN 'window' ELSE 'baseline' END AS period", moment(sides.window.from));
+    let within =
+        |stretch: Stretch| format!("({column} >= {} AND {column} < {})", moment(stretch.from), moment(stretch.to));
+    let period =
+        format!("CASE WHEN {column} >= {} THEN 'window' ELSE 'baseline' END AS period", moment(sides.window.from));
     (period, format!("({} OR {})", within(sides.baseline), within(sides.window)))
 }
 
@@ -35,15 +35,18 @@ pub(crate) fn query(facts: &Facts, sides: &Sides, finding: &Finding) -> String {
     let service = quoted(facts.text(finding.service));
     let spans = |select: &str, filter: &str| {
         let (period, times) = periods("start_time", sides);
-        format!("SELECT {period}, count(*) AS calls, {select} FROM spans WHERE {filter} AND {times} GROUP BY 1 ORDER BY 1")
+        format!(
+            "SELECT {period}, count(*) AS calls, {select} FROM spans WHERE {filter} AND {times} GROUP BY 1 ORDER BY 1"
+        )
     };
     let duration = "approx_percentile_cont(duration_nano, 0.5) / 1e6 AS median_ms";
     let errors = "avg(CASE WHEN status_code = 'error' THEN 1.0 ELSE 0.0 END) AS error_ratio";
     match finding.subject {
         Subject::Edge(caller, End::Service(callee)) => edge_query(sides, facts.text(caller), facts.text(callee)),
-        Subject::Edge(caller, _) => {
-            spans(duration, &format!("service_name = {} AND kind IN ('client', 'producer')", quoted(facts.text(caller))))
-        }
+        Subject::Edge(caller, _) => spans(
+            duration,
+            &format!("service_name = {} AND kind IN ('client', 'producer')", quoted(facts.text(caller))),
+        ),
         Subject::Operation(operation) => {
             spans(duration, &format!("service_name = {service} AND name = {}", quoted(facts.text(operation))))
         }
@@ -107,7 +110,8 @@ fn edge_query(sides: &Sides, caller: &str, callee: &str) -> String {
 
 /// The longest words of a template: a record with all of them was most likely written by it.
 fn telling_words(template: &str) -> Vec<&str> {
-    let mut words: Vec<&str> = template.split(' ').filter(|word| *word != "<*>" && !word.contains(['%', '_'])).collect();
+    let mut words: Vec<&str> =
+        template.split(' ').filter(|word| *word != "<*>" && !word.contains(['%', '_'])).collect();
     words.sort_by_key(|word| std::cmp::Reverse(word.len()));
     words.truncate(3);
     words
@@ -139,9 +143,8 @@ pub(crate) fn link(facts: &Facts, sides: &Sides, finding: &Finding) -> String {
 
 /// A word of the search language.
 fn term(text: &str) -> String {
-    let plain = !text.is_empty()
-        && !text.starts_with('-')
-        && text.chars().all(|c| c.is_alphanumeric() || "_.-/@".contains(c));
+    let plain =
+        !text.is_empty() && !text.starts_with('-') && text.chars().all(|c| c.is_alphanumeric() || "_.-/@".contains(c));
     if plain { text.to_owned() } else { format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")) }
 }
 
@@ -160,7 +163,13 @@ fn encoded(text: &str) -> String {
 }
 
 /// A service's failure ratio as a line that speaks against it.
-pub(crate) fn errors(facts: &Facts, sides: &Sides, service: Name, texts: Texts, seen: ([u32; 2], [f64; 2])) -> Evidence {
+pub(crate) fn errors(
+    facts: &Facts,
+    sides: &Sides,
+    service: Name,
+    texts: Texts,
+    seen: ([u32; 2], [f64; 2]),
+) -> Evidence {
     let (period, times) = periods("start_time", sides);
     let name = facts.text(service);
     let (calls, ratios) = seen;

@@ -41,7 +41,8 @@ impl Trouble {
             })
         };
         let worst = symptoms().max_by(|a, b| a.z.total_cmp(&b.z));
-        let moments = worst.filter(|worst| worst.z >= UNWELL).map_or(Vec::new(), |worst| moments(&worst.profile, worst.z));
+        let moments =
+            worst.filter(|worst| worst.z >= UNWELL).map_or(Vec::new(), |worst| moments(&worst.profile, worst.z));
         let worst = worst.map_or(0.0, |worst| worst.z);
         let mut trouble = Self { moments, symptoms: BTreeMap::new(), calls };
         for symptom in symptoms() {

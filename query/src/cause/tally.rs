@@ -128,7 +128,8 @@ impl Tally {
         tally.count_durations(facts, forest, &usual);
         tally.count_presence(facts, forest, &usual);
         tally.count_logs(facts, forest);
-        let roots = facts.spans.iter().zip(&forest.nodes).filter(|(_, node)| node.parent.is_none() && node.side.is_baseline());
+        let roots =
+            facts.spans.iter().zip(&forest.nodes).filter(|(_, node)| node.parent.is_none() && node.side.is_baseline());
         tally.usual_root_ms = quantile(&mut roots.map(|(span, _)| span.duration as f64 / 1e6).collect::<Vec<_>>(), 0.5);
         tally
     }

@@ -11,7 +11,9 @@ const MAX_CHARS: usize = 160;
 pub(crate) fn template(body: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut located = false;
-    for whole in body.split(|c: char| c.is_whitespace() || "[](){}<>,;\"'|=".contains(c)).filter(|word| !word.is_empty()) {
+    for whole in
+        body.split(|c: char| c.is_whitespace() || "[](){}<>,;\"'|=".contains(c)).filter(|word| !word.is_empty())
+    {
         let word = whole.trim_matches(|c: char| ":.!?".contains(c));
         if is_location(word) {
             // What comes before a location is a time, a level, a thread.

@@ -38,9 +38,7 @@ pub(crate) fn end_name(facts: &Facts, end: End) -> &str {
 /// What is wrong, in one name.
 pub(crate) fn indicator(facts: &Facts, finding: &Finding) -> Indicator {
     let (kind, name) = match finding.subject {
-        Subject::Edge(caller, end) => {
-            ("latency", format!("edge {} -> {}", facts.text(caller), end_name(facts, end)))
-        }
+        Subject::Edge(caller, end) => ("latency", format!("edge {} -> {}", facts.text(caller), end_name(facts, end))),
         Subject::Operation(operation) => ("latency", format!("operation {}", facts.text(operation))),
         Subject::Failure(operation, None | Some(End::Service(_))) => {
             ("operation", format!("errors in {}", facts.text(operation)))
@@ -97,9 +95,7 @@ fn unit(facts: &Facts, finding: &Finding) -> String {
         Subject::Failure(..) | Subject::Call(..) => "ratio".to_owned(),
         Subject::Log { .. } if finding.family == Family::Shape => "ratio".to_owned(),
         Subject::Log { .. } | Subject::Change(_) => "count".to_owned(),
-        Subject::Series(index) | Subject::Node { series: index, .. } => {
-            facts.text(facts.series[index].unit).to_owned()
-        }
+        Subject::Series(index) | Subject::Node { series: index, .. } => facts.text(facts.series[index].unit).to_owned(),
     }
 }
 
@@ -151,7 +147,9 @@ fn sentence(facts: &Facts, finding: &Finding, before: &str, after: &str) -> Text
                 zh: format!("{operation} 在 {service} 自身耗时 {after}（此前 {before}）"),
             }
         }
-        Subject::Failure(operation, end) => failure(facts.text(operation), service, end.map(|end| end_name(facts, end)), before, after),
+        Subject::Failure(operation, end) => {
+            failure(facts.text(operation), service, end.map(|end| end_name(facts, end)), before, after)
+        }
         Subject::Call(from, to) => {
             let (from, service, to) = (facts.text(from.1), facts.text(to.0), facts.text(to.1));
             Texts {
@@ -230,7 +228,9 @@ pub(crate) fn contradictions(facts: &Facts, sides: &Sides, ranking: &Ranking, su
     };
     let mut against = Vec::new();
     let (mut calls, mut failed) = ([0_u32; 2], [0_u32; 2]);
-    for (span, node) in facts.spans.iter().zip(&ranking.forest.nodes).filter(|(span, _)| span.service == suspect.service) {
+    for (span, node) in
+        facts.spans.iter().zip(&ranking.forest.nodes).filter(|(span, _)| span.service == suspect.service)
+    {
         let side = match node.side {
             Side::Window => 1,
             side if side.is_baseline() => 0,

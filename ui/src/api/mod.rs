@@ -1,6 +1,7 @@
 //! Endpoints, one family a file.
 
 pub(crate) mod admin;
+pub(crate) mod cause;
 pub(crate) mod logs;
 pub(crate) mod services;
 pub(crate) mod sql;
@@ -25,6 +26,9 @@ pub(crate) mod traces;
         traces::search,
         traces::one,
         services::list,
+        cause::ask,
+        cause::one,
+        cause::list,
         status::status,
         status::whoami,
         admin::flush,

@@ -1,0 +1,120 @@
+//! The question: which service, when; its answer from the tables.
+
+use super::{
+    explain,
+    facts::{self, Facts, Stretch},
+    load::Loader,
+    plan::Plan,
+    report::{Change, Effort, Report},
+    window::{self, Anomaly},
+};
+use crate::{
+    Limits, Query, TimeRange,
+    error::{ErrorKind, Result},
+};
+
+const MINUTE: i64 = 60 * 1_000_000_000;
+/// How far back an incident is looked for where no window is given.
+const DEFAULT_SINCE_NANO: i64 = 30 * MINUTE;
+/// Window where an incident is looked for and none is found: the newest part of the time searched.
+const NEWEST_NANO: i64 = 10 * MINUTE;
+/// Shortest and longest stretch that traces are compared with.
+const BEFORE_NANO: (i64, i64) = (5 * MINUTE, 60 * MINUTE);
+/// Metrics are compared with so many lengths of the window, at least an hour, at most a day.
+const PAST_LENGTHS: i64 = 15;
+const PAST_NANO: (i64, i64) = (60 * MINUTE, 24 * 60 * MINUTE);
+/// A change this long before the window may be its cause.
+const CHANGES_BEFORE_NANO: i64 = 30 * MINUTE;
+
+/// What is to be explained.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The service in trouble; all services where absent.
+    pub service: Option<String>,
+    /// When it was in trouble; looked for in the newest time where absent.
+    pub window: Option<TimeRange>,
+    /// What was normal; chosen where absent.
+    pub baseline: Option<TimeRange>,
+    /// How far back from now an incident is looked for, in nanoseconds, where no window is given.
+    pub since_nano: Option<i64>,
+}
+
+fn stretch(range: TimeRange) -> Stretch {
+    Stretch { from: range.start_unix_nano(), to: range.end_unix_nano() }
+}
+
+impl Query {
+    /// Why a service is, or was, in trouble.
+    ///
+    /// # Errors
+    /// As [`Query::sql`].
+    pub async fn cause(&self, request: Request, limits: Limits) -> Result<Report> {
+        let started = self.clock().monotonic();
+        let loader = Loader { query: self, limits };
+        let (window, onset) = match request.window {
+            Some(window) => (stretch(window), None),
+            None => self.incident(&loader, &request).await?,
+        };
+        let mut facts = Facts::new(window, request.baseline.map(stretch));
+        facts.names.number("");
+        facts.entry = request.service.as_deref().map(|service| facts.names.number(service));
+
+        let stretches = compared(window, facts.baseline);
+        let sampled = loader.traces(&mut facts, &stretches).await?;
+        let past = (PAST_LENGTHS * window.length()).clamp(PAST_NANO.0, PAST_NANO.1);
+        let from =
+            facts.baseline.map_or(window.from, |baseline| baseline.from).min(window.from).min(window.from - past);
+        loader.metrics(&mut facts, Stretch { from, to: window.from }).await?;
+        let near = Stretch { from: window.from - CHANGES_BEFORE_NANO, to: window.to };
+        let changes = match loader.changes(near).await {
+            // Before the first change there may be no such table.
+            Err(error) if error.kind() == ErrorKind::Invalid => Vec::new(),
+            other => other?,
+        };
+        add_changes(&mut facts, &changes);
+        facts.settle();
+
+        let mut plan = Plan::new(&facts);
+        plan.onset = onset.or(plan.onset);
+        let mut report = explain::explain(&facts, &plan);
+        report.changes = changes;
+        let elapsed = self.clock().monotonic().saturating_sub(started);
+        report.effort = Effort { elapsed_ms: elapsed.as_millis() as u64, sampled, ..report.effort };
+        Ok(report)
+    }
+
+    /// The newest incident of the entry; the newest part of the time searched where there is none.
+    async fn incident(&self, loader: &Loader<'_>, request: &Request) -> Result<(Stretch, Option<Stretch>)> {
+        let now = self.clock().now_unix_nano();
+        let since = request.since_nano.unwrap_or(DEFAULT_SINCE_NANO).clamp(MINUTE, PAST_NANO.1);
+        // As long again before: what is normal has to be seen as well.
+        let searched = Stretch { from: now - 2 * since, to: now };
+        let slots = loader.slots(request.service.as_deref(), searched).await?;
+        Ok(match window::anomaly(&slots) {
+            Some(Anomaly { window, onset }) => (window, Some(onset)),
+            None => (Stretch { from: now - NEWEST_NANO.min(since), to: now }, None),
+        })
+    }
+}
+
+/// Times whose traces are needed: the baseline and the time before the window, or enough to choose a baseline from.
+fn compared(window: Stretch, baseline: Option<Stretch>) -> Vec<Stretch> {
+    let before = window.length().clamp(BEFORE_NANO.0, BEFORE_NANO.1);
+    match baseline {
+        Some(baseline) if baseline.to < window.from - before => {
+            vec![baseline, Stretch { from: window.from - before, to: window.to }]
+        }
+        Some(baseline) => vec![Stretch { from: baseline.from.min(window.from), to: window.to.max(baseline.to) }],
+        None => vec![Stretch { from: window.from - 2 * before, to: window.to }],
+    }
+}
+
+fn add_changes(facts: &mut Facts, changes: &[Change]) {
+    for change in changes {
+        let service = facts.names.number(&change.service);
+        let kind = facts.names.number(&change.kind);
+        let version = change.version.as_deref().map(|version| facts.names.number(version));
+        let message = change.message.as_deref().map(|message| facts.names.number(message));
+        facts.changes.push(facts::Change { time: change.time_unix_nano, service, kind, version, message });
+    }
+}

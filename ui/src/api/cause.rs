@@ -1,0 +1,285 @@
+//! Causes: why a service was in trouble, asked now or kept from before.
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, State as Extracted},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use query::{
+    Limits, TimeRange,
+    cause::{self, Kept, Outcome, Report},
+};
+use serde::Deserialize;
+
+use crate::{
+    State,
+    error::{Answer, Problem},
+    json::timestamp,
+    params::{self, Params},
+    wire::{self, CauseBody, TimeText},
+};
+
+/// Longest time of an answer unless the question says otherwise.
+const DEFAULT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
+/// Kept reports in a list.
+const MAX_LIST: usize = 500;
+
+/// Parameters of `GET /api/causes/{id}`
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OneParams {
+    /// `markdown` for the report as text.
+    format: Option<String>,
+    /// `en` or `zh`.
+    language: Option<String>,
+}
+
+/// Parameters of `GET /api/causes`
+#[derive(Clone, Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListParams {
+    /// Reports at most.
+    limit: Option<String>,
+}
+
+/// In which language lines are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Language {
+    English,
+    Chinese,
+}
+
+impl Language {
+    fn named(text: Option<&str>) -> Answer<Self> {
+        match text.unwrap_or("en") {
+            "en" => Ok(Self::English),
+            "zh" | "zh-CN" => Ok(Self::Chinese),
+            other => Err(Problem::invalid(format!("language {other:?} is neither en nor zh"))),
+        }
+    }
+
+    fn of(self, texts: &cause::Texts) -> &str {
+        match self {
+            Self::English => &texts.en,
+            Self::Chinese => &texts.zh,
+        }
+    }
+}
+
+/// Looks for a cause and keeps the report.
+#[utoipa::path(post, path = "/api/causes", tag = "causes", request_body = wire::CauseBody, responses((status = 200, body = wire::Cause), (status = "default", body = wire::Problem)))]
+pub(crate) async fn ask(Extracted(state): Extracted<State>, body: Bytes) -> Answer<Json<wire::Cause>> {
+    let body: CauseBody = match body.is_empty() {
+        true => CauseBody::default(),
+        false => serde_json::from_slice(&body)
+            .map_err(|error| Problem::invalid(format!("the body is no such JSON: {error}")))?,
+    };
+    let language = Language::named(body.language.as_deref())?;
+    let timeout = body.timeout.as_deref().map(params::duration).transpose()?.unwrap_or(DEFAULT_TIMEOUT);
+    let request = request(body, state.process().now_unix_nano())?;
+    let report = state.query().cause(request, Limits { timeout: Some(timeout), ..Limits::default() }).await?;
+    let id = hex::encode(state.process().random_bytes());
+    let kept = Kept { id, created_unix_nano: state.process().now_unix_nano(), report };
+    state.query().causes().keep(kept.clone()).await?;
+    Ok(Json(shown(&state, kept, language)))
+}
+
+/// A kept report.
+#[utoipa::path(get, path = "/api/causes/{id}", tag = "causes", params(OneParams, ("id" = String, Path, description = "name of the report")), responses((status = 200, body = wire::Cause), (status = "default", body = wire::Problem)))]
+pub(crate) async fn one(
+    Extracted(state): Extracted<State>,
+    Path(id): Path<String>,
+    Params(params): Params<OneParams>,
+) -> Answer<Response> {
+    let language = Language::named(params.language.as_deref())?;
+    let kept = state.query().causes().get(&id).await?;
+    match params.format.as_deref() {
+        None | Some("json") => Ok(Json(shown(&state, kept, language)).into_response()),
+        Some("markdown") => {
+            let text = language.of(&kept.report.markdown).to_owned();
+            Ok(([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], text).into_response())
+        }
+        Some(other) => Err(Problem::invalid(format!("format {other:?} is neither json nor markdown"))),
+    }
+}
+
+/// Kept reports, the newest first.
+#[utoipa::path(get, path = "/api/causes", tag = "causes", params(ListParams), responses((status = 200, body = wire::Causes), (status = "default", body = wire::Problem)))]
+pub(crate) async fn list(
+    Extracted(state): Extracted<State>,
+    Params(params): Params<ListParams>,
+) -> Answer<Json<wire::Causes>> {
+    let limit = params::limit(params.limit.as_deref(), 50, MAX_LIST)?;
+    let causes = state.query().causes().list(limit).await?.into_iter().map(summary).collect();
+    Ok(Json(wire::Causes { causes }))
+}
+
+fn request(body: CauseBody, now_unix_nano: i64) -> Answer<cause::Request> {
+    let since_nano = match body.since.as_deref().map(params::duration).transpose()? {
+        Some(since) => Some(i64::try_from(since.as_nanos()).map_err(|_| Problem::invalid("`since` is too long"))?),
+        None => None,
+    };
+    let window = match (&body.from, &body.to) {
+        (None, None) => None,
+        (None, Some(_)) => return Err(Problem::invalid("`to` is given, and `from` is missing")),
+        (Some(from), to) => {
+            let now = TimeText::Text("now".to_owned());
+            params::optional_range(Some(from), Some(to.as_ref().unwrap_or(&now)), now_unix_nano)?
+        }
+    };
+    let baseline = match &body.baseline {
+        Some(range) => params::optional_range(Some(&range.from), Some(&range.to), now_unix_nano)?,
+        None => None,
+    };
+    Ok(cause::Request { service: body.service.filter(|service| !service.is_empty()), window, baseline, since_nano })
+}
+
+fn outcome(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Found => "found",
+        Outcome::None => "none",
+        Outcome::NotEnoughData => "not_enough_data",
+    }
+    .to_owned()
+}
+
+fn period(span: cause::Span) -> wire::Period {
+    wire::Period { from: timestamp(span.from_unix_nano), to: timestamp(span.to_unix_nano) }
+}
+
+fn texts(texts: cause::Texts) -> wire::Texts {
+    wire::Texts { en: texts.en, zh: texts.zh }
+}
+
+fn indicator(indicator: cause::Indicator) -> wire::CauseIndicator {
+    wire::CauseIndicator { kind: indicator.kind, name: indicator.name }
+}
+
+fn summary(kept: Kept) -> wire::CauseSummary {
+    let Report { service, outcome: found, candidates, confidence, .. } = kept.report;
+    let first = candidates.into_iter().next().filter(|_| found == Outcome::Found);
+    wire::CauseSummary {
+        id: kept.id,
+        created_at: timestamp(kept.created_unix_nano),
+        service,
+        outcome: outcome(found),
+        top: first.map(|first| wire::CauseTop { service: first.service, indicator: indicator(first.indicator) }),
+        confidence,
+    }
+}
+
+fn shown(state: &State, kept: Kept, language: Language) -> wire::Cause {
+    let report = kept.report;
+    wire::Cause {
+        id: kept.id,
+        created_at: timestamp(kept.created_unix_nano),
+        service: report.service,
+        slo: None,
+        window: period(report.window),
+        baseline: period(report.baseline),
+        onset: report.onset.map(period),
+        outcome: outcome(report.outcome),
+        confidence: report.confidence,
+        candidates: report.candidates.into_iter().map(|each| candidate(state, each, language)).collect(),
+        impact: wire::CauseImpact {
+            calls: report.impact.calls,
+            failed: report.impact.failed,
+            slow: report.impact.slow,
+            error_budget_spent_ratio: None,
+        },
+        changes: report.changes.into_iter().map(change).collect(),
+        notes: report.notes.into_iter().map(texts).collect(),
+        report: texts(report.markdown),
+        stats: wire::CauseStats {
+            elapsed_ms: report.effort.elapsed_ms,
+            spans: report.effort.spans,
+            logs: report.effort.logs,
+            points: report.effort.points,
+            sampled: report.effort.sampled,
+        },
+    }
+}
+
+fn candidate(state: &State, candidate: cause::Candidate, language: Language) -> wire::CauseCandidate {
+    wire::CauseCandidate {
+        rank: candidate.rank,
+        slot: state.query().slot(&candidate.service),
+        service: candidate.service,
+        indicator: indicator(candidate.indicator),
+        score: candidate.score,
+        first_deviation: candidate.first_deviation_unix_nano.map(timestamp),
+        evidence: candidate.evidence.into_iter().map(|each| evidence(each, language)).collect(),
+        path: candidate.path,
+        scope: candidate
+            .scope
+            .into_iter()
+            .map(|scope| wire::CauseScope {
+                attribute: scope.attribute,
+                value: scope.value,
+                bad_ratio: scope.bad_ratio,
+                good_ratio: scope.good_ratio,
+                count: scope.count,
+            })
+            .collect(),
+    }
+}
+
+fn evidence(evidence: cause::Evidence, language: Language) -> wire::CauseEvidence {
+    wire::CauseEvidence {
+        family: evidence.family,
+        indicator: indicator(evidence.indicator),
+        text: language.of(&evidence.texts).to_owned(),
+        texts: texts(evidence.texts),
+        query: evidence.query,
+        link: evidence.link,
+        value: evidence.value,
+        expected: evidence.expected,
+        unit: evidence.unit,
+        contradicts: evidence.contradicts,
+        result: wire::CauseTable { columns: evidence.result.columns, rows: evidence.result.rows },
+    }
+}
+
+fn change(change: cause::Change) -> wire::CauseChange {
+    wire::CauseChange {
+        id: change.id,
+        time: timestamp(change.time_unix_nano),
+        service: change.service,
+        kind: change.kind,
+        version: change.version,
+        version_from: change.version_from,
+        author: change.author,
+        link: change.link,
+        message: change.message,
+        source: change.source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_795_000_000_000_000_000;
+
+    fn asked(json: &str) -> Answer<cause::Request> {
+        request(serde_json::from_str(json).unwrap(), NOW)
+    }
+
+    #[test]
+    fn a_window_may_be_given_or_looked_for() {
+        let request = asked(r#"{"service":"checkout","from":"now-10m"}"#).unwrap();
+        assert_eq!(request.window, TimeRange::new(NOW - 600_000_000_000, NOW));
+        let request = asked(r#"{"since":"30m"}"#).unwrap();
+        assert_eq!((request.service, request.window, request.since_nano), (None, None, Some(1_800_000_000_000)));
+        for wrong in [
+            r#"{"to":"now"}"#,
+            r#"{"from":"now","to":"now-1h"}"#,
+            r#"{"since":"soon"}"#,
+            r#"{"baseline":{"from":"now","to":"now"}}"#,
+        ] {
+            assert!(asked(wrong).is_err(), "{wrong}");
+        }
+    }
+}
