@@ -152,9 +152,12 @@ fn scores(shared: &Path, cases: &Path, answers: &BTreeMap<String, Value>) -> BTr
     let line =
         printed.lines().find(|line| line.starts_with("all ") && line.contains(" service ")).expect("a line for all");
     let words: Vec<&str> = line.split_whitespace().collect();
-    words
-        .windows(2)
-        .filter(|pair| pair[0].contains('@') || pair[0] == "MRR")
-        .filter_map(|pair| Some((pair[0].to_owned(), pair[1].parse().ok()?)))
-        .collect()
+    let mut scores = BTreeMap::new();
+    for pair in words.windows(2).filter(|pair| pair[0].contains('@')) {
+        if let Ok(score) = pair[1].parse() {
+            // The first is the method's; chance comes later.
+            scores.entry(pair[0].to_owned()).or_insert(score);
+        }
+    }
+    scores
 }

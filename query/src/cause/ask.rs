@@ -1,7 +1,7 @@
 //! The question: which service, when; its answer from the tables.
 
 use super::{
-    explain,
+    changes, explain,
     facts::{self, Facts, Stretch},
     load::Loader,
     plan::Plan,
@@ -66,18 +66,19 @@ impl Query {
             facts.baseline.map_or(window.from, |baseline| baseline.from).min(window.from).min(window.from - past);
         loader.metrics(&mut facts, Stretch { from, to: window.from }).await?;
         let near = Stretch { from: window.from - CHANGES_BEFORE_NANO, to: window.to };
-        let changes = match loader.changes(near).await {
+        let known = match loader.changes(near).await {
             // Before the first change there may be no such table.
             Err(error) if error.kind() == ErrorKind::Invalid => Vec::new(),
             other => other?,
         };
-        add_changes(&mut facts, &changes);
+        add_changes(&mut facts, &known);
+        changes::add_new_versions(&mut facts);
         facts.settle();
 
         let mut plan = Plan::new(&facts);
         plan.onset = onset.or(plan.onset);
         let mut report = explain::explain(&facts, &plan);
-        report.changes = changes;
+        report.changes = known;
         let elapsed = self.clock().monotonic().saturating_sub(started);
         report.effort = Effort { elapsed_ms: elapsed.as_millis() as u64, sampled, ..report.effort };
         Ok(report)

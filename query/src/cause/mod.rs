@@ -8,6 +8,7 @@
 //! Sources: design notes distilled from Nezha (ESEC/FSE 2023), BARO (FSE 2024), PetShop (CLeaR 2024).
 
 mod ask;
+mod changes;
 mod compare;
 mod explain;
 mod facts;
@@ -18,6 +19,7 @@ mod load;
 mod markdown;
 mod meaning;
 mod meters;
+mod nodes;
 mod number;
 mod plan;
 mod proof;

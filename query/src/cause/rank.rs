@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    compare,
+    changes, compare,
     facts::{Facts, Name},
     finding::{Family, Finding},
     forest::{Forest, Side},
-    meters,
+    meters, nodes,
     number::quantile,
     plan::Plan,
     tally::{self, Tally},
@@ -35,8 +35,10 @@ const EXPLAINS: f64 = 0.4;
 /// What remains of a finding that a callee explains.
 const EXPLAINED: f64 = 0.5;
 
-/// How well a symptom names a cause.
-const SYMPTOM_TELLS: f64 = 0.5;
+/// How well an effect names a cause.
+const EFFECT_TELLS: f64 = 0.3;
+/// Strength from which a resource is scarce.
+const SCARCE: f64 = 1.5;
 /// Weight of services that no known call from the entry leads to: traces have blind spots.
 const UNREACHED: f64 = 0.7;
 
@@ -75,13 +77,25 @@ pub(crate) fn rank(facts: &Facts, plan: &Plan) -> Ranking {
     let of_metrics = meters::findings(facts, &measured).into_iter();
     found.extend(of_metrics.filter(|finding| finding.family != Family::Symptom || !traced.contains(&finding.service)));
     found.extend(meters::gaps(facts, plan.times));
+    found.extend(nodes::findings(facts, &measured, &found));
 
     let mut calls: BTreeSet<(Name, Name)> = tally.edges.keys().copied().collect();
     calls.extend(facts.series.iter().filter_map(|series| series.call));
     calls.retain(|(caller, callee)| caller != callee);
 
     let strongest = strongest(found);
-    let explained = explain_away(&strongest, &calls);
+    let mut explained = explain_away(&strongest, &calls);
+    let mut shown: BTreeMap<Name, f64> = BTreeMap::new();
+    for ((_, service), finding) in &explained {
+        let most = shown.entry(*service).or_default();
+        *most = most.max(finding.strength);
+    }
+    for finding in changes::findings(facts, &forest, plan, &shown) {
+        let known = explained.entry((Family::Change, finding.service)).or_insert_with(|| finding.clone());
+        if finding.strength > known.strength {
+            *known = finding;
+        }
+    }
     let mut by_service: BTreeMap<Name, Suspect> = BTreeMap::new();
     for ((_, service), finding) in explained {
         let suspect =
@@ -91,7 +105,9 @@ pub(crate) fn rank(facts: &Facts, plan: &Plan) -> Ranking {
     }
     let mut suspects: Vec<Suspect> = by_service.into_values().collect();
     for suspect in &mut suspects {
-        suspect.findings.sort_by(|a, b| telling(b).total_cmp(&telling(a)).then(a.family.cmp(&b.family)));
+        let starved = suspect.findings.iter().any(|each| each.family == Family::Metric && each.strength >= SCARCE);
+        let order = |finding: &Finding| telling(finding, starved);
+        suspect.findings.sort_by(|a, b| order(b).total_cmp(&order(a)).then(a.family.cmp(&b.family)));
         if facts.entry.is_some_and(|entry| !reachable(&calls, entry).contains(&suspect.service)) {
             suspect.score *= UNREACHED;
         }
@@ -101,9 +117,14 @@ pub(crate) fn rank(facts: &Facts, plan: &Plan) -> Ranking {
     Ranking { suspects, calls, forest, tally, traces }
 }
 
-/// How well a finding names the cause: a resource explains a duration, not the other way round.
-fn telling(finding: &Finding) -> f64 {
-    finding.strength.min(CAP) * if finding.family == Family::Symptom { SYMPTOM_TELLS } else { 1.0 }
+/// How well a finding names the cause: what a service lacks explains that it is slow, not the other way round.
+fn telling(finding: &Finding, starved: bool) -> f64 {
+    let explained = match finding.family {
+        Family::Symptom => true,
+        Family::Gap | Family::Own => starved,
+        _ => false,
+    };
+    finding.strength.min(CAP) * if explained { EFFECT_TELLS } else { 1.0 }
 }
 
 /// Services that calls from the entry lead to.
