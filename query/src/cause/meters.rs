@@ -115,7 +115,12 @@ fn measure(facts: &Facts, series: &Series, times: Times, unit: f64) -> Option<Me
     }
     let meaning = Meaning::of(facts.text(series.metric), facts.text(series.unit));
     let median = quantile(&mut before, 0.5);
-    let spread = (quantile(&mut before, 0.9) - quantile(&mut before, 0.1)) / 2.56;
+    let spread = match meaning {
+        // What an earlier incident did to the past must not hide this one.
+        Meaning::Saturation => (quantile(&mut before, 0.75) - quantile(&mut before, 0.25)) / 1.35,
+        // Durations have tails in health, too.
+        _ => (quantile(&mut before, 0.9) - quantile(&mut before, 0.1)) / 2.56,
+    };
     // What a share of good answers lacks is what may move.
     let level = match (meaning, facts.text(series.unit)) {
         (Meaning::Success, "%") => 100.0 - median,
@@ -133,7 +138,9 @@ fn measure(facts: &Facts, series: &Series, times: Times, unit: f64) -> Option<Me
         }
     };
     let profile: Vec<(i64, f64)> = after.iter().map(|(time, value)| (*time, z(*value))).collect();
-    let most = after.iter().max_by(|a, b| z(a.1).total_cmp(&z(b.1)))?.1;
+    let mut worst: Vec<f64> = after.iter().map(|(_, value)| *value).collect();
+    worst.sort_by(|a, b| z(*b).total_cmp(&z(*a)));
+    let most = if meaning == Meaning::Saturation && worst.len() >= 3 { worst[1] } else { worst[0] };
     Some(Measured {
         index: 0,
         meaning,
@@ -195,11 +202,11 @@ pub(crate) fn findings(facts: &Facts, measured: &[Measured]) -> Vec<Finding> {
         });
     }
     for (metric, findings) in &mut found {
-        let mut fleet: Vec<f64> = services[metric].values().copied().collect();
-        let common = METRIC_UNIT.max(quantile(&mut fleet, COMMON));
+        let fleet = &services[metric];
         for finding in findings {
             // Symptoms travel along calls: that many show one says nothing against it.
-            finding.strength /= if finding.family == Family::Symptom { METRIC_UNIT } else { common };
+            let common = if finding.family == Family::Symptom { 0.0 } else { common_among_others(fleet, finding.service) };
+            finding.strength /= METRIC_UNIT.max(common);
             let Subject::Series(index) = finding.subject else { continue };
             let series = &facts.series[index];
             let meaning = Meaning::of(facts.text(series.metric), facts.text(series.unit));
@@ -209,6 +216,12 @@ pub(crate) fn findings(facts: &Facts, measured: &[Measured]) -> Vec<Finding> {
         }
     }
     found.into_values().flatten().collect()
+}
+
+/// What one in twenty of the other services exceeds.
+fn common_among_others(fleet: &BTreeMap<Name, f64>, service: Name) -> f64 {
+    let mut others: Vec<f64> = fleet.iter().filter(|(other, _)| **other != service).map(|(_, z)| *z).collect();
+    quantile(&mut others, COMMON)
 }
 
 /// Time between the ends of calls, from metrics that carry both ends.
