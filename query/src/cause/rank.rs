@@ -39,6 +39,9 @@ const EXPLAINED: f64 = 0.5;
 const EFFECT_TELLS: f64 = 0.3;
 /// Strength from which a resource is scarce.
 const SCARCE: f64 = 1.5;
+/// Strength from which a caller shows a symptom, and what each caller beyond the first adds.
+const SHOWN: f64 = 0.25;
+const AGREEMENT: f64 = 0.25;
 /// Weight of services that no known call from the entry leads to: traces have blind spots.
 const UNREACHED: f64 = 0.7;
 
@@ -83,7 +86,8 @@ pub(crate) fn rank(facts: &Facts, plan: &Plan) -> Ranking {
     calls.extend(facts.series.iter().filter_map(|series| series.call));
     calls.retain(|(caller, callee)| caller != callee);
 
-    let strongest = strongest(found);
+    let mut strongest = strongest(found);
+    agree(&mut strongest, &calls);
     let mut explained = explain_away(&strongest, &calls);
     let mut shown: BTreeMap<Name, f64> = BTreeMap::new();
     for ((_, service), finding) in &explained {
@@ -184,6 +188,21 @@ fn strongest(found: Vec<Finding>) -> BTreeMap<(Family, Name), Finding> {
         }
     }
     strongest
+}
+
+/// A symptom that several callers of a service show as well is the service's, and not one caller's view of it.
+fn agree(found: &mut BTreeMap<(Family, Name), Finding>, calls: &BTreeSet<(Name, Name)>) {
+    let mut callers: BTreeMap<Name, u32> = BTreeMap::new();
+    for (caller, callee) in calls {
+        if found.get(&(Family::Symptom, *caller)).is_some_and(|finding| finding.strength >= SHOWN) {
+            *callers.entry(*callee).or_default() += 1;
+        }
+    }
+    for (callee, count) in callers {
+        if let Some(finding) = found.get_mut(&(Family::Symptom, callee)) {
+            finding.strength *= 1.0 + AGREEMENT * f64::from(count.saturating_sub(1).min(3));
+        }
+    }
 }
 
 /// A caller shows what its callee suffers from: of a finding that a callee carries as well, part remains.
