@@ -20,8 +20,8 @@ const MAX_EVIDENCE: usize = 6;
 /// Weakest finding that is worth a line, in units of what chance does.
 const WORTH_A_LINE: f64 = 0.5;
 /// Score below which nothing stands out, and the least lead over the next.
-const LEAST_SCORE: f64 = 1.5;
-const LEAST_LEAD: f64 = 0.08;
+const LEAST_SCORE: f64 = 1.1;
+const LEAST_LEAD: f64 = 0.05;
 
 /// The whole answer.
 pub(crate) fn explain(facts: &Facts, plan: &Plan) -> Report {
