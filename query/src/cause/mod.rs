@@ -38,3 +38,6 @@ pub use self::{
     ask::Request,
     kept::{Causes, Kept},
 };
+
+#[cfg(test)]
+mod tests;

@@ -25,3 +25,22 @@ pub(crate) fn rate_change(before: (u32, u32), after: (u32, u32)) -> f64 {
     let part = |k: f64, n: f64| if k > 0.0 { k * (k / (n * rate)).ln() } else { 0.0 };
     (2.0 * (part(k1, n1) + part(k2, n2))).max(0.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_lie_between_neighbours() {
+        assert_eq!(quantile(&mut [], 0.5), 0.0);
+        assert_eq!(quantile(&mut [3.0, 1.0, 2.0], 0.5), 2.0);
+        assert_eq!(quantile(&mut [1.0, 2.0], 0.9), 1.9);
+    }
+
+    #[test]
+    fn equal_rates_have_not_changed() {
+        assert_eq!(rate_change((5, 10), (50, 100)), 0.0);
+        assert_eq!(rate_change((0, 0), (5, 10)), 0.0);
+        assert!(rate_change((0, 50), (25, 50)) > rate_change((20, 50), (25, 50)));
+    }
+}

@@ -63,3 +63,37 @@ fn is_label(word: &str) -> bool {
 fn varies(word: &str) -> bool {
     word.len() > 48 || word.bytes().any(|b| b.is_ascii_digit())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_is_left_out() {
+        for (body, wanted) in [
+            ("order 17 of user 4711 placed", "order <*> of user <*> placed"),
+            ("connection to 10.0.0.7:5432 refused", "connection to <*> refused"),
+            ("took 12ms [id=8e029ca3-5e08-4ba0-bbba-04cf45ef10fb]", "took <*> id <*>"),
+            ("no numbers here", "no numbers here"),
+            ("", ""),
+        ] {
+            assert_eq!(template(body), wanted, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_source_location_is_the_template() {
+        let first = template("16:49:25.830 INFO  f.m.Basic#391 TraceID: e09186a3e8231432 SpanID: e9b4ba8e [find][By name][name: Fast]");
+        let second = template("16:51:02.100 INFO  f.m.Basic#391 TraceID: aa9186a3e8231432 SpanID: 99b4ba8e [find][By name][name: Slow]");
+        assert_eq!(first, second);
+        assert!(first.starts_with("f.m.Basic#391 find"), "{first}");
+        assert!(template("main.go:42 cannot connect").starts_with("main.go:42 cannot"));
+        assert_ne!(template("f.m.Basic#391 a"), template("f.m.Basic#392 a"));
+    }
+
+    #[test]
+    fn any_text_is_bounded() {
+        assert!(template(&"wort ".repeat(100_000)).chars().count() <= MAX_CHARS);
+        assert!(template(&"é".repeat(10_000)).chars().count() <= MAX_CHARS);
+    }
+}

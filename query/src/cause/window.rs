@@ -134,3 +134,50 @@ pub(crate) fn baseline(window: Stretch, slots: &[Slot]) -> Stretch {
     }
     best.map_or(Stretch { from: window.from - length, to: window.from }, |(_, stretch)| stretch)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots(count: i64, bad: std::ops::Range<i64>) -> Vec<Slot> {
+        let slot = |i: i64| Slot {
+            start: i * SLOT_NANO,
+            calls: 40,
+            errors: if bad.contains(&i) { 12 } else { u32::from(i % 5 == 0) },
+            p50: 20.0 + (i % 3) as f64,
+            p95: 80.0 + (i % 4) as f64 * 3.0,
+        };
+        (0..count).map(slot).collect()
+    }
+
+    #[test]
+    fn the_onset_lies_where_errors_begin() {
+        let found = anomaly(&slots(120, 90..120)).unwrap();
+        assert!((88..=90).contains(&(found.onset.from / SLOT_NANO)), "{found:?}");
+        assert_eq!(found.onset.to, 91 * SLOT_NANO);
+        assert_eq!(found.window.to, 120 * SLOT_NANO);
+    }
+
+    #[test]
+    fn an_incident_that_is_over_ends_where_it_ended() {
+        let found = anomaly(&slots(120, 60..80)).unwrap();
+        assert_eq!(found.window.to / SLOT_NANO, 80);
+    }
+
+    #[test]
+    fn quiet_traffic_has_no_onset() {
+        assert_eq!(anomaly(&slots(120, 0..0)), None);
+        assert_eq!(anomaly(&[]), None);
+        assert_eq!(onset(&slots(60, 0..0), &slots(30, 0..0)), None);
+    }
+
+    #[test]
+    fn a_baseline_with_a_change_of_its_own_is_rejected() {
+        let before = slots(240, 225..240);
+        let window = Stretch { from: 240 * SLOT_NANO, to: 270 * SLOT_NANO };
+        let chosen = baseline(window, &before);
+        assert!(chosen.to <= 226 * SLOT_NANO, "{chosen:?}");
+        assert_eq!(baseline(window, &slots(240, 0..0)).to, window.from);
+        assert_eq!(baseline(window, &[]).to, window.from);
+    }
+}
