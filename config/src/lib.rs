@@ -24,7 +24,8 @@ pub use self::{
     layers::Flag,
     memory::machine_memory_bytes,
     settings::{
-        Auth, Compaction, Config, Ingest, Listen, LogFormat, Memory, Query, Retention, Role, Storage, Telemetry, Token,
+        Auth, Compaction, Config, Ingest, Listen, LogFormat, Memory, Query, Retention, Role, Rollup, Storage,
+        Telemetry, Token,
     },
     units::{Age, Budget, ByteSize, Listener},
 };
