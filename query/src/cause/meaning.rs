@@ -19,6 +19,12 @@ pub(crate) enum Meaning {
     Other,
 }
 
+/// Whether a resource is held (memory, disk space) and not used up as time passes.
+pub(crate) fn is_held(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["mem", "heap", "filesystem"].iter().any(|word| name.contains(word))
+}
+
 /// Which end of a call measured it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MeasuredAt {

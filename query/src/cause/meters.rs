@@ -17,6 +17,8 @@ use super::{
 const LEAST_POINTS: usize = 1;
 /// Share of the level that counts as ordinary movement.
 const LEVEL_SHARE: f64 = 0.1;
+/// The same for what a process holds, which moves little in health.
+const HELD_SHARE: f64 = 0.04;
 /// Share of the fleet's median level that counts as ordinary movement, whatever a series' own level is.
 const FLEET_SHARE: f64 = 0.5;
 /// z that counts as one unit of strength, unless the fleet moves more.
@@ -78,6 +80,8 @@ fn ordinary_units(facts: &Facts, times: Times) -> BTreeMap<(Name, Name), f64> {
         let share = match Meaning::of(facts.text(key.0), facts.text(key.1)) {
             // How long a call takes and how often it fails differs by its nature, not by how busy its service is.
             Meaning::Duration | Meaning::Success | Meaning::Failure => 0.0,
+            // What a process holds is its own affair; how busy it is compares.
+            Meaning::Saturation if meaning::is_held(facts.text(key.0)) => 0.0,
             _ => FLEET_SHARE,
         };
         let fixed = match facts.text(key.1) {
@@ -129,7 +133,8 @@ fn measure(facts: &Facts, series: &Series, times: Times, unit: f64) -> Option<Me
     };
     // Few points show little of what is ordinary.
     let doubt = 1.0 + 1.0 / before.len() as f64;
-    let scale = doubt * (spread + LEVEL_SHARE * level.abs() + unit.max(f64::MIN_POSITIVE));
+    let share = if meaning::is_held(facts.text(series.metric)) { HELD_SHARE } else { LEVEL_SHARE };
+    let scale = doubt * (spread + share * level.abs() + unit.max(f64::MIN_POSITIVE));
     let z = |value: f64| {
         let z = (value - median) / scale;
         match meaning.worse() {
@@ -205,7 +210,8 @@ pub(crate) fn findings(facts: &Facts, measured: &[Measured]) -> Vec<Finding> {
         let fleet = &services[metric];
         for finding in findings {
             // Symptoms travel along calls: that many show one says nothing against it.
-            let common = if finding.family == Family::Symptom { 0.0 } else { common_among_others(fleet, finding.service) };
+            let common =
+                if finding.family == Family::Symptom { 0.0 } else { common_among_others(fleet, finding.service) };
             finding.strength /= METRIC_UNIT.max(common);
             let Subject::Series(index) = finding.subject else { continue };
             let series = &facts.series[index];

@@ -31,9 +31,8 @@ pub(crate) fn findings(facts: &Facts, measured: &[Measured], found: &[Finding]) 
         .collect();
     let by_node = services_by_node(facts);
     let all: BTreeSet<Name> = by_node.values().flatten().copied().collect();
-    let share = |services: &BTreeSet<Name>| {
-        services.intersection(&deviating).count() as f64 / services.len().max(1) as f64
-    };
+    let share =
+        |services: &BTreeSet<Name>| services.intersection(&deviating).count() as f64 / services.len().max(1) as f64;
     let of = |(node, services): (Name, &BTreeSet<Name>)| {
         let elsewhere: BTreeSet<Name> = all.difference(services).copied().collect();
         let here = services.intersection(&deviating).count();

@@ -37,6 +37,8 @@ const EXPLAINED: f64 = 0.5;
 
 /// How well an effect names a cause.
 const EFFECT_TELLS: f64 = 0.3;
+/// How well a change does that everything else about its service would follow from.
+const CHANGE_TELLS: f64 = 4.0;
 /// Strength from which a resource is scarce.
 const SCARCE: f64 = 1.5;
 /// Strength from which a caller shows a symptom, and what each caller beyond the first adds.
@@ -123,12 +125,13 @@ pub(crate) fn rank(facts: &Facts, plan: &Plan) -> Ranking {
 
 /// How well a finding names the cause: what a service lacks explains that it is slow, not the other way round.
 fn telling(finding: &Finding, starved: bool) -> f64 {
-    let explained = match finding.family {
-        Family::Symptom => true,
-        Family::Gap | Family::Own => starved,
-        _ => false,
+    let factor = match finding.family {
+        Family::Change => CHANGE_TELLS,
+        Family::Symptom => EFFECT_TELLS,
+        Family::Gap | Family::Own if starved => EFFECT_TELLS,
+        _ => 1.0,
     };
-    finding.strength.min(CAP) * if explained { EFFECT_TELLS } else { 1.0 }
+    finding.strength.min(CAP) * factor
 }
 
 /// Services that calls from the entry lead to.
@@ -190,6 +193,17 @@ fn strongest(found: Vec<Finding>) -> BTreeMap<(Family, Name), Finding> {
     strongest
 }
 
+/// What is wrong with a callee when its caller shows findings of `family` for no reason of its own.
+fn explaining(family: Family) -> &'static [Family] {
+    match family {
+        // Calls that fail or wait make their caller take other ways and say so.
+        Family::Shape => &[Family::Shape, Family::Error, Family::Gap],
+        Family::Novelty => &[Family::Novelty, Family::Error, Family::Gap],
+        Family::Symptom => &[Family::Symptom, Family::Metric],
+        _ => &[Family::Own],
+    }
+}
+
 /// A symptom that several callers of a service show as well is the service's, and not one caller's view of it.
 fn agree(found: &mut BTreeMap<(Family, Name), Finding>, calls: &BTreeSet<(Name, Name)>) {
     let mut callers: BTreeMap<Name, u32> = BTreeMap::new();
@@ -214,8 +228,7 @@ fn explain_away(
     for (caller, callee) in calls {
         for family in [Family::Own, Family::Shape, Family::Novelty, Family::Symptom] {
             let at = |family| found.get(&(family, *callee)).map_or(0.0, |finding: &Finding| finding.strength);
-            // A symptom is explained by whatever is wrong with the callee's resources as well.
-            let at_callee = if family == Family::Symptom { at(family).max(at(Family::Metric)) } else { at(family) };
+            let at_callee = explaining(family).iter().map(|family| at(*family)).fold(0.0, f64::max);
             let at_caller = found.get(&(family, *caller)).map_or(0.0, |finding| finding.strength);
             if at_callee > 1.0
                 && at_callee >= EXPLAINS * at_caller

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{
-    facts::{Facts, Kind, Name},
+    facts::{Facts, Kind, Name, Span},
     forest::{Forest, Side},
     number::quantile,
 };
@@ -139,6 +139,7 @@ impl Tally {
         for (i, (span, node)) in facts.spans.iter().zip(&forest.nodes).enumerate() {
             if let Some(parent) = node.parent.map(|parent| &facts.spans[parent as usize])
                 && parent.service != span.service
+                && waits(parent)
             {
                 let edge = (parent.service, End::Service(span.service));
                 self.gaps.entry(edge).or_default().push(node.side, parent.duration.saturating_sub(span.duration));
@@ -149,7 +150,7 @@ impl Tally {
             let operation = (span.service, span.operation);
             // With a child missing, the time it would have taken looks like own time.
             let complete = node.children >= least_children.get(&operation).copied().unwrap_or(0);
-            if node.callee.is_none() && complete {
+            if !(node.callee.is_some() && waits(span)) && complete {
                 self.own.entry(operation).or_default().push(node.side, node.own);
             }
         }
@@ -212,6 +213,11 @@ impl Tally {
     }
 }
 
+/// Whether a span does nothing but wait for its other end.
+fn waits(span: &Span) -> bool {
+    matches!(span.kind, Kind::Client | Kind::Producer)
+}
+
 fn add_each<K: Ord>(counts: &mut BTreeMap<K, Count>, mut keys: Vec<K>, side: Side) {
     keys.sort_unstable();
     keys.dedup();
@@ -235,10 +241,13 @@ fn usual_children(facts: &Facts, forest: &Forest) -> HashMap<Operation, u32> {
     counts.into_iter().map(|(operation, counts)| (operation, median(counts))).collect()
 }
 
+/// Service, operation of the parent, operation of the call, and the address it names.
+type CallKey = (Name, Option<Name>, Name, Option<Name>);
+
 /// Whom the calls of each kind usually reach: a call that reached nobody is charged to them.
 struct Usual {
-    /// (service, operation of the parent, operation of the call) -> callee and the share of calls that reached one.
-    callees: HashMap<(Name, Option<Name>, Name), (Name, f64)>,
+    /// Most frequent callee, and the share of calls that reached any.
+    callees: HashMap<CallKey, (Name, f64)>,
 }
 
 /// Share of calls that reach a service in the baseline, for a call that does not to count as lost.
@@ -246,7 +255,7 @@ const USUALLY: f64 = 0.8;
 
 impl Usual {
     fn new(facts: &Facts, forest: &Forest) -> Self {
-        let mut calls: BTreeMap<(Name, Option<Name>, Name), (u32, BTreeMap<Name, u32>)> = BTreeMap::new();
+        let mut calls: BTreeMap<CallKey, (u32, BTreeMap<Name, u32>)> = BTreeMap::new();
         for (i, node) in forest.nodes.iter().enumerate().filter(|(_, node)| node.side.is_baseline()) {
             let (all, callees) = calls.entry(Self::key(facts, forest, i)).or_default();
             *all += 1;
@@ -262,10 +271,10 @@ impl Usual {
         Self { callees: calls.into_iter().filter_map(|(key, counts)| Some((key, usual(counts)?))).collect() }
     }
 
-    fn key(facts: &Facts, forest: &Forest, i: usize) -> (Name, Option<Name>, Name) {
+    fn key(facts: &Facts, forest: &Forest, i: usize) -> CallKey {
         let span = &facts.spans[i];
         let parent = forest.nodes[i].parent.map(|parent| facts.spans[parent as usize].operation);
-        (span.service, parent, span.operation)
+        (span.service, parent, span.operation, span.peer)
     }
 
     /// Whom a span without children called: a service that should have answered, or a peer without spans.

@@ -83,8 +83,12 @@ mod tests {
 
     #[test]
     fn a_source_location_is_the_template() {
-        let first = template("16:49:25.830 INFO  f.m.Basic#391 TraceID: e09186a3e8231432 SpanID: e9b4ba8e [find][By name][name: Fast]");
-        let second = template("16:51:02.100 INFO  f.m.Basic#391 TraceID: aa9186a3e8231432 SpanID: 99b4ba8e [find][By name][name: Slow]");
+        let first = template(
+            "16:49:25.830 INFO  f.m.Basic#391 TraceID: e09186a3e8231432 SpanID: e9b4ba8e [find][By name][name: Fast]",
+        );
+        let second = template(
+            "16:51:02.100 INFO  f.m.Basic#391 TraceID: aa9186a3e8231432 SpanID: 99b4ba8e [find][By name][name: Slow]",
+        );
         assert_eq!(first, second);
         assert!(first.starts_with("f.m.Basic#391 find"), "{first}");
         assert!(template("main.go:42 cannot connect").starts_with("main.go:42 cannot"));

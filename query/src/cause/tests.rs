@@ -36,8 +36,7 @@ fn shop(change: impl Fn(&mut Call<'_>, usize)) -> Facts {
     for (stretch, sick) in [(BASELINE, false), (WINDOW, true)] {
         for i in 0..60 {
             let start = stretch.from + i as i64 * 4 * SECOND;
-            let mut calls =
-                [call("", "shop"), call("shop", "cart"), call("cart", "stock"), call("shop", "pay")];
+            let mut calls = [call("", "shop"), call("shop", "cart"), call("cart", "stock"), call("shop", "pay")];
             // Nothing is exactly the same twice.
             calls.iter_mut().enumerate().for_each(|(n, call)| call.own += ((i * 7 + n * 3) % 11) as i64 * MS / 10);
             if sick {
@@ -56,7 +55,7 @@ fn trace(facts: &mut Facts, calls: &[Call<'_>], start: i64) {
     let server_of = |service: &str| calls.iter().position(|call| call.callee == service).unwrap() as u64 * 2 + number;
     for call in calls {
         let server = server_of(call.callee);
-        let failed = call.failed || calls.iter().any(|inner| inner.caller == call.callee && inner.failed);
+        let failed = fails(calls, call.callee);
         let mut span = Span {
             trace: u128::from(number) << 64 | u128::from(number),
             start,
@@ -78,6 +77,7 @@ fn trace(facts: &mut Facts, calls: &[Call<'_>], start: i64) {
                 operation: facts.names.number("GET"),
                 kind: Kind::Client,
                 duration: duration(call.callee) + call.gap,
+                peer: Some(facts.names.number(&format!("{}.svc", call.callee))),
                 ..span.clone()
             };
             facts.spans.push(client);
@@ -91,6 +91,11 @@ fn total(calls: &[Call<'_>], service: &str) -> i64 {
     let own: i64 = calls.iter().filter(|call| call.callee == service).map(|call| call.own).sum();
     let inner = calls.iter().filter(|call| call.caller == service);
     own + inner.map(|call| total(calls, call.callee) + call.gap).sum::<i64>()
+}
+
+fn fails(calls: &[Call<'_>], service: &str) -> bool {
+    let own = calls.iter().any(|call| call.callee == service && call.failed);
+    own || calls.iter().any(|call| call.caller == service && fails(calls, call.callee))
 }
 
 fn report(mut facts: Facts) -> Report {
@@ -150,8 +155,12 @@ fn a_service_that_no_longer_answers_is_charged_with_the_calls_it_lost() {
     let pay = facts.names.number("pay");
     facts.spans.retain(|span| span.service != pay || span.start < WINDOW.from);
     let shop = facts.names.number("shop");
-    let ids: std::collections::HashSet<u64> =
-        facts.spans.iter().filter(|span| span.start >= WINDOW.from && span.parent != 0).map(|span| span.parent).collect();
+    let ids: std::collections::HashSet<u64> = facts
+        .spans
+        .iter()
+        .filter(|span| span.start >= WINDOW.from && span.parent != 0)
+        .map(|span| span.parent)
+        .collect();
     for span in &mut facts.spans {
         let is_lost = span.start >= WINDOW.from && span.service == shop && span.kind == Kind::Client;
         if is_lost && !ids.contains(&span.id) {
@@ -170,7 +179,14 @@ fn a_template_never_met_before_is_named() {
         let sick = span.start >= WINDOW.from && facts.names.text(span.service) == "stock";
         let template = if sick { new } else { usual };
         let severity = if sick { 17 } else { 9 };
-        facts.logs.push(Log { time: span.start, service: span.service, template, severity, trace: span.trace, span: span.id });
+        facts.logs.push(Log {
+            time: span.start,
+            service: span.service,
+            template,
+            severity,
+            trace: span.trace,
+            span: span.id,
+        });
     }
     let report = report(facts);
     assert_eq!(named(&report), ("stock", "log_pattern"));
@@ -298,7 +314,8 @@ fn the_order_of_arrival_changes_nothing() {
     for span in forward.spans.iter().rev() {
         let service = backward.names.number(forward.names.text(span.service));
         let operation = backward.names.number(forward.names.text(span.operation));
-        backward.spans.push(Span { service, operation, ..span.clone() });
+        let peer = span.peer.map(|peer| backward.names.number(forward.names.text(peer)));
+        backward.spans.push(Span { service, operation, peer, ..span.clone() });
     }
     backward.names.number("");
     backward.entry = Some(backward.names.number("shop"));
