@@ -18,7 +18,7 @@ use super::{
 const BEFORE_NANO: i64 = 30 * 60 * 1_000_000_000;
 /// How long after the apparent onset: the onset is an estimate, and so are clocks.
 const AFTER_NANO: i64 = 60 * 1_000_000_000;
-/// Units that a change right at the onset adds to what a deviating service shows.
+/// Units that a change right at the onset adds to what a service shows, and never more than it shows.
 const MOST: f64 = 3.0;
 /// Strength that a service must show for a change to count.
 const SHOWS: f64 = 1.0;
@@ -67,7 +67,7 @@ pub(crate) fn findings(facts: &Facts, forest: &Forest, plan: &Plan, found: &BTre
             family: Family::Change,
             service: change.service,
             subject: Subject::Change(index),
-            strength: MOST * near + contrast,
+            strength: MOST.min(shown) * near + contrast,
             before: 0.0,
             after: 1.0,
             observed: (0, 1),

@@ -27,6 +27,10 @@ const METRIC_UNIT: f64 = 6.0;
 const COMMON: f64 = 0.95;
 /// Units beyond which more is not more certain.
 const CAP: f64 = 6.0;
+/// Steps that show growth, the share of them that has to rise, and how much more it then says.
+const LEAST_STEPS: usize = 6;
+const GROWING_SHARE: f64 = 0.7;
+const LEAK_WEIGHT: f64 = 2.0;
 /// Weight of metrics whose movement is load.
 const LOAD_WEIGHT: f64 = 0.2;
 /// Strength that load alone may reach.
@@ -145,6 +149,7 @@ fn measure(facts: &Facts, series: &Series, times: Times, unit: f64) -> Option<Me
     let profile: Vec<(i64, f64)> = after.iter().map(|(time, value)| (*time, z(*value))).collect();
     let mut worst: Vec<f64> = after.iter().map(|(_, value)| *value).collect();
     worst.sort_by(|a, b| z(*b).total_cmp(&z(*a)));
+    // One point is a spike; two are a state.
     let most = if meaning == Meaning::Saturation && worst.len() >= 3 { worst[1] } else { worst[0] };
     Some(Measured {
         index: 0,
@@ -190,6 +195,7 @@ pub(crate) fn findings(facts: &Facts, measured: &[Measured]) -> Vec<Finding> {
         let strength = match family {
             // Twice as much deviation is one more step: how much it matters is for the fit to say.
             Family::Symptom => METRIC_UNIT * (1.0 + measured.z / METRIC_UNIT).log2() * trouble.fit(facts, measured),
+            _ if leaks(name, measured) => LEAK_WEIGHT * measured.z.min(CAP * METRIC_UNIT),
             _ if is_load => LOAD_WEIGHT * measured.z.min(CAP * METRIC_UNIT),
             _ => measured.z.min(CAP * METRIC_UNIT),
         };
@@ -222,6 +228,13 @@ pub(crate) fn findings(facts: &Facts, measured: &[Measured]) -> Vec<Finding> {
         }
     }
     found.into_values().flatten().collect()
+}
+
+/// Whether something held only ever grows: what grows without end explains what else moves in its service.
+fn leaks(name: &str, measured: &Measured) -> bool {
+    let steps = measured.profile.windows(2);
+    let growing = steps.clone().filter(|pair| pair[1].1 > pair[0].1).count();
+    meaning::is_held(name) && steps.len() >= LEAST_STEPS && growing as f64 >= GROWING_SHARE * steps.len() as f64
 }
 
 /// What one in twenty of the other services exceeds.

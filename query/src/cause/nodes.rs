@@ -18,7 +18,7 @@ const LEAST_SERVICES: usize = 2;
 const LEAST_SHARE: f64 = 0.4;
 const LEAST_LIFT: f64 = 2.0;
 /// z from which a machine's own metric deviates.
-const NODE_DEVIATES: f64 = 6.0;
+const NODE_DEVIATES: f64 = 3.0;
 /// Strength from which a finding about a service counts.
 const DEVIATES: f64 = 1.0;
 
