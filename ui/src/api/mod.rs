@@ -1,7 +1,9 @@
 //! Endpoints, one family a file.
 
 pub(crate) mod admin;
+pub(crate) mod changes;
 pub(crate) mod logs;
+pub(crate) mod map;
 pub(crate) mod services;
 pub(crate) mod sql;
 pub(crate) mod status;
@@ -25,6 +27,10 @@ pub(crate) mod traces;
         traces::search,
         traces::one,
         services::list,
+        map::service,
+        map::map,
+        changes::list,
+        changes::report,
         status::status,
         status::whoami,
         admin::flush,
