@@ -50,18 +50,19 @@ export function CauseBanner({ incident, now }: { incident: Incident; now: number
   const length = useLength();
   const { cause } = incident;
   const status = incidentStatus(incident);
-  const path = `/incidents/${encodeURIComponent(incident.id)}`;
+  const found = cause.state === 'found';
+  const title = (
+    <To path={`/incidents/${encodeURIComponent(incident.id)}`} className={found ? 'link' : 'cell-link strong'}>
+      {textOf(i18n, incident.title)}
+    </To>
+  );
   return (
     <section className="banner" data-tone={status} aria-label={t('nav.incidents')}>
       <StatusMark status={status} />
       <div className="banner-text">
-        <p className="banner-cause">
-          <CauseLine incident={incident} />
-        </p>
+        <p className="banner-cause">{found ? <CauseLine incident={incident} /> : title}</p>
         <p className="banner-sub">
-          <To path={path} className="link">
-            {textOf(i18n, incident.title)}
-          </To>
+          {found ? title : <CauseLine incident={incident} />}
           <span className="num faint">
             {t('incident.sinceFor', {
               time: clock(incident.started_at),

@@ -68,11 +68,13 @@ export function DeviationStrip({ cause, selected }: { cause: Cause; selected: nu
           {rows.length > MOST_ROWS ? t('more', { n: num(rows.length - MOST_ROWS) }) : ''}
         </span>
         <span className="strip-track strip-ticks">
-          {timeTicks(from, to, MOST_TICKS).map((tick) => (
-            <span key={tick} className="num" style={{ left: `${((tick - from) / (to - from)) * 100}%` }}>
-              {clock(tick).slice(0, 5)}
-            </span>
-          ))}
+          {timeTicks(from, to, MOST_TICKS)
+            .filter((tick) => (tick - from) / (to - from) > 0.02 && (tick - from) / (to - from) < 0.98)
+            .map((tick) => (
+              <span key={tick} className="num" style={{ left: `${((tick - from) / (to - from)) * 100}%` }}>
+                {clock(tick).slice(0, 5)}
+              </span>
+            ))}
         </span>
       </div>
     </figure>

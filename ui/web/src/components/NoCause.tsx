@@ -21,9 +21,11 @@ function LookedAt({ cause }: { cause: Cause }) {
         <div key={name}>
           <dt>{t(name)}</dt>
           <dd className="num">
-            <span className="glyph" data-status={count ? 'ok' : 'unknown'} aria-hidden="true">
-              {count ? '●' : '◌'}
-            </span>
+            {count ? null : (
+              <span className="glyph" data-status="unknown" aria-hidden="true">
+                ◌
+              </span>
+            )}
             {num(count)}
           </dd>
         </div>

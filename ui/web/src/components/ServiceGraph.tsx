@@ -1,4 +1,4 @@
-import { type KeyboardEvent, type PointerEvent, useLayoutEffect, useMemo, useRef, useState } from 'react';
+import { type KeyboardEvent, type PointerEvent, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import type { MapEdge, MapNode } from '../api/reliability';
 import { STATUS_GLYPH, type Status, slotColour, slotRepeats } from '../design/tokens';
 import { type Key, useI18n } from '../i18n';
@@ -102,17 +102,23 @@ function Edges({ graph, layout, hot }: { graph: Graph; layout: Layout; hot: stri
   );
 }
 
-/** Where to look first: the middle of what fails, else of what is selected, else the beginning. */
-function restingPlace(boxes: readonly Box[], graph: Graph, selected: string | undefined): Box | null {
-  const failing = new Set(graph.nodes.filter((node) => node.state === 'crit').map((node) => node.name));
-  const wanted = boxes.filter((box) => failing.has(box.name));
-  const of = wanted.length ? wanted : boxes.filter((box) => box.name === selected);
-  const first = of[0];
+/** The rectangle around boxes. */
+function around(boxes: readonly Box[]): Box | null {
+  const first = boxes[0];
   if (!first) return null;
-  const [left, top] = [Math.min(...of.map((box) => box.x)), Math.min(...of.map((box) => box.y))];
-  const right = Math.max(...of.map((box) => box.x + box.width));
-  const bottom = Math.max(...of.map((box) => box.y + box.height));
-  return { name: first.name, x: left, y: top, width: right - left, height: bottom - top };
+  const [x, y] = [Math.min(...boxes.map((box) => box.x)), Math.min(...boxes.map((box) => box.y))];
+  const width = Math.max(...boxes.map((box) => box.x + box.width)) - x;
+  const height = Math.max(...boxes.map((box) => box.y + box.height)) - y;
+  return { name: first.name, x, y, width, height };
+}
+
+/** Where to look first: at all that fails where that fits the view, else at what is selected or fails first. */
+function restingPlace(boxes: readonly Box[], graph: Graph, selected: string | undefined, view: Element): Box | null {
+  const failing = new Set(graph.nodes.filter((node) => node.state === 'crit').map((node) => node.name));
+  const bad = boxes.filter((box) => failing.has(box.name));
+  const all = around(bad);
+  if (all && all.width <= view.clientWidth && all.height <= view.clientHeight) return all;
+  return boxes.find((box) => box.name === selected) ?? bad[0] ?? null;
 }
 
 /** Dragging the ground moves it under the eye, as a map does. */
@@ -157,11 +163,15 @@ export function ServiceGraph({ graph, layout, label, selected, onSelect, note }:
   // biome-ignore lint/correctness/useExhaustiveDependencies: only a new layout moves the view, not a click on a node
   useLayoutEffect(() => {
     const view = box.current;
-    const rest = restingPlace(layout.boxes, graph, selected);
-    if (!view || !rest) return;
+    const rest = view && restingPlace(layout.boxes, graph, selected, view);
+    if (!rest) return;
     view.scrollLeft = Math.max(0, rest.x + rest.width / 2 - view.clientWidth / 2);
     view.scrollTop = Math.max(0, rest.y + rest.height / 2 - view.clientHeight / 2);
   }, [layout]);
+  useEffect(() => {
+    if (selected)
+      box.current?.querySelector('[aria-pressed="true"]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }, [selected]);
   const onKeyDown = (event: KeyboardEvent<HTMLDivElement>): void => {
     const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
     if (!step || !(event.target instanceof HTMLButtonElement)) return;

@@ -28,6 +28,9 @@ interface TimeSeriesProps {
   onZoom?: (from: number, to: number) => void;
 }
 
+/** Room above the largest value; more where marks write their text there. */
+const ROOM = 1.08;
+const MARKED_ROOM = 1.2;
 const css = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** Lines over time with a legend that is also the table of their numbers. Dragging selects a window. */
@@ -75,7 +78,9 @@ export function TimeSeries({
           x: { time: true },
           y: {
             range: (_u, min, max) =>
-              range ? [Math.min(range.min, min), Math.max(range.max, max)] : [0, max > 0 ? max * 1.08 : 1],
+              range
+                ? [Math.min(range.min, min), Math.max(range.max, max)]
+                : [0, max > 0 ? max * (marks?.length ? MARKED_ROOM : ROOM) : 1],
           },
         },
         series: [

@@ -20,6 +20,7 @@ import { oneOf } from '../state/search';
 import { MapPanel } from './MapPanel';
 import { MapTable } from './MapTable';
 
+const BORDERS_PX = 2;
 const VIEWS = ['map', 'all', 'table'] as const;
 
 function FocusInput({
@@ -81,25 +82,32 @@ function Drawing({
   focus,
   whole,
   groups,
+  width,
 }: {
   graph: Graph;
   focus: string;
   whole: boolean;
   groups: Map<string, string[]> | null;
+  /** Room as if no panel were open beside the map: nothing moves when one opens. */
+  width: number;
 }) {
   const { t, num } = useI18n();
   const [search, patch] = useUrl();
   const [place, size] = useSize();
+  const height = size?.height ?? null;
   const drawn = useDrawn(graph, focus, whole);
   const request = useMemo(
     (): LayoutRequest | null =>
-      size && {
-        names: drawn.graph.nodes.map((node) => node.name),
-        edges: drawn.graph.edges,
-        fixed: drawn.fixed,
-        ...size,
-      },
-    [drawn, size],
+      height === null
+        ? null
+        : {
+            names: drawn.graph.nodes.map((node) => node.name),
+            edges: drawn.graph.edges,
+            fixed: drawn.fixed,
+            width,
+            height,
+          },
+    [drawn, height, width],
   );
   const { layout, busy } = useLayout(request);
   const shown = layout?.boxes.length ?? drawn.graph.nodes.length;
@@ -170,9 +178,10 @@ function Body({ answer }: { answer: MapAnswer }) {
   const graph: Graph = groups ?? part;
   const toggle = (): void => patch({ status: errors ? undefined : 'error' });
   useKeys({ e: toggle });
+  const [split, room] = useSize();
   const chosen = graph.nodes.find((node) => node.name === search.sel);
   return (
-    <div className="split">
+    <div ref={split} className="split">
       <section className="panel" data-fill="" aria-label={t('nav.map')}>
         <div className="toolbar">
           <FocusInput
@@ -221,8 +230,14 @@ function Body({ answer }: { answer: MapAnswer }) {
           </Empty>
         ) : view === 'table' ? (
           <MapTable graph={graph} />
-        ) : (
-          <Drawing graph={graph} focus={group ? '' : focus} whole={view === 'all'} groups={groups?.members ?? null} />
+        ) : room === null ? null : (
+          <Drawing
+            graph={graph}
+            focus={group ? '' : focus}
+            whole={view === 'all'}
+            groups={groups?.members ?? null}
+            width={room.width - BORDERS_PX}
+          />
         )}
       </section>
       {chosen ? (

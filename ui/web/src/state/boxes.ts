@@ -49,27 +49,24 @@ export function oneHop(name: string, callers: string[], callees: string[], width
   const route = (caller: string, callee: string): Route[] => {
     const [from, to] = [at.get(caller), at.get(callee)];
     if (!from || !to) return [];
-    const [a, b] = [
-      { x: from.x + from.width, y: from.y + from.height / 2 },
-      { x: to.x, y: to.y + to.height / 2 },
-    ];
-    const bend = (a.x + b.x) / 2;
-    return [{ caller, callee, points: [a, { x: bend, y: a.y }, { x: bend, y: b.y }, b] }];
+    const start = { x: from.x + from.width, y: from.y + from.height / 2 };
+    const end = { x: to.x, y: to.y + to.height / 2 };
+    return [{ caller, callee, points: [start, end] }];
   };
   const routes = [...left.flatMap((each) => route(each, name)), ...right.flatMap((each) => route(name, each))];
   return { boxes, routes, width, height };
 }
 
-/** A route as a smooth SVG path. */
+/** A route as a smooth SVG path: level at every point, so that lines leave and enter boxes at their sides. */
 export function curve(points: readonly Point[]): string {
   const [start, ...rest] = points;
-  const end = rest.at(-1);
-  if (!start || !end) return '';
-  const at = ({ x, y }: Point): string => `${x.toFixed(1)} ${y.toFixed(1)}`;
-  const bends = rest.slice(0, -1).map((point, i) => {
-    const next = rest[i + 1] ?? end;
-    const stop = i === rest.length - 2 ? next : { x: (point.x + next.x) / 2, y: (point.y + next.y) / 2 };
-    return `Q${at(point)} ${at(stop)}`;
-  });
-  return `M${at(start)}${bends.join('')}L${at(end)}`;
+  if (!start || !rest.length) return '';
+  let from = start;
+  let path = `M${start.x.toFixed(1)} ${start.y.toFixed(1)}`;
+  for (const to of rest) {
+    const bend = ((from.x + to.x) / 2).toFixed(1);
+    path += `C${bend} ${from.y.toFixed(1)} ${bend} ${to.y.toFixed(1)} ${to.x.toFixed(1)} ${to.y.toFixed(1)}`;
+    from = to;
+  }
+  return path;
 }

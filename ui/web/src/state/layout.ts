@@ -1,6 +1,6 @@
 /** Places for the boxes of a graph: pure, so that a worker and a test can call it. */
 import { Graph as Dagre, layout as place } from '@dagrejs/dagre';
-import type { Layout, Point } from './boxes';
+import type { Box, Layout, Point } from './boxes';
 
 export interface LayoutRequest {
   /** Names in order of importance. */
@@ -15,6 +15,7 @@ export interface LayoutRequest {
 
 const MARGIN = 14;
 const ROOMY = { width: 158, height: 42, row: 14, column: 56 };
+const TIGHT = { width: 140, height: 38, row: 5, column: 48 };
 type Size = typeof ROOMY;
 /** Gaps between columns, the widest first, and the narrowest box that a name still fits into. */
 const COLUMN_GAPS = [56, 40, 28, 20];
@@ -29,8 +30,30 @@ const ROWS: readonly (readonly [height: number, row: number])[] = [
   [40, 8],
   [38, 5],
 ];
-/** From here on a good order of ranks costs more than a person wants to wait. */
+/** So many are never brought to fit a screen: they are laid out once, and people scroll. */
 const MANY = 120;
+
+/**
+ * The points of a line from the side of one box to the side of another. Where it passes a column it stays level for the
+ * width of a box, and climbs only in the gaps between columns: no line runs behind a box that it does not belong to.
+ */
+function throughGaps(points: Point[], from: Box | undefined, to: Box | undefined): Point[] {
+  if (!from || !to) return points;
+  const back = to.x < from.x;
+  const start = { x: back ? from.x : from.x + from.width, y: from.y + from.height / 2 };
+  const end = { x: back ? to.x + to.width : to.x, y: to.y + to.height / 2 };
+  const half = (back ? -from.width : from.width) / 2;
+  // The outer two points on each end are the border of the box and the gap next to it.
+  const passed = points.slice(2, -2).filter((_, i) => i % 2 === 0);
+  return [
+    start,
+    ...passed.flatMap(({ x, y }) => [
+      { x: x - half, y },
+      { x: x + half, y },
+    ]),
+    end,
+  ];
+}
 
 function arranged({ names, edges }: Pick<LayoutRequest, 'names' | 'edges'>, size: Size): Layout {
   const graph = new Dagre();
@@ -41,7 +64,6 @@ function arranged({ names, edges }: Pick<LayoutRequest, 'names' | 'edges'>, size
     edgesep: 6,
     marginx: MARGIN,
     marginy: MARGIN,
-    ranker: names.length > MANY ? 'longest-path' : 'network-simplex',
   });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const name of names) graph.setNode(name, { width: size.width, height: size.height });
@@ -54,10 +76,15 @@ function arranged({ names, edges }: Pick<LayoutRequest, 'names' | 'edges'>, size
     return { name, x: x - size.width / 2, y: y - size.height / 2, width: size.width, height: size.height };
   });
   boxes.sort((a, b) => a.x - b.x || a.y - b.y);
+  const at = new Map(boxes.map((box) => [box.name, box]));
   const routes = drawn.map(({ caller, callee }) => ({
     caller,
     callee,
-    points: (graph.edge(caller, callee) as { points?: Point[] }).points ?? [],
+    points: throughGaps(
+      (graph.edge(caller, callee) as { points?: Point[] }).points ?? [],
+      at.get(caller),
+      at.get(callee),
+    ),
   }));
   const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
   return { boxes, routes, width, height };
@@ -65,15 +92,15 @@ function arranged({ names, edges }: Pick<LayoutRequest, 'names' | 'edges'>, size
 
 /** Box width and column gap with which `columns` columns fill the room. */
 function columnsIn(room: number, columns: number): { width: number; column: number } {
-  const fit = (gap: number): number => Math.floor((room - 2 * MARGIN - (columns - 1) * gap) / columns);
-  const column = COLUMN_GAPS.find((gap) => fit(gap) >= GOOD_WIDTH) ?? COLUMN_GAPS.at(-1) ?? 0;
-  return { column, width: Math.max(LEAST_WIDTH, Math.min(MOST_WIDTH, fit(column))) };
+  const widthAt = (gap: number): number => Math.floor((room - 2 * MARGIN - (columns - 1) * gap) / columns);
+  const column = COLUMN_GAPS.find((gap) => widthAt(gap) >= GOOD_WIDTH) ?? COLUMN_GAPS.at(-1) ?? 0;
+  return { column, width: Math.max(LEAST_WIDTH, Math.min(MOST_WIDTH, widthAt(column))) };
 }
 
 /** The most comfortable layout that fits the room, else the tightest one. */
 function fitted(names: string[], edges: LayoutRequest['edges'], { width, height }: LayoutRequest): [Layout, boolean] {
+  if (names.length > MANY) return [arranged({ names, edges }, TIGHT), false];
   const first = arranged({ names, edges }, ROOMY);
-  if (names.length > MANY) return [first, false];
   const columns = columnsIn(width, new Set(first.boxes.map((box) => Math.round(box.x))).size);
   let last = first;
   for (const [tall, row] of ROWS) {
