@@ -24,7 +24,7 @@ export function CauseLine({ incident }: { incident: Incident }) {
   if (cause.state !== 'found' || !cause.service || !cause.indicator) {
     return (
       <span className="ink2">
-        {cause.state === 'running' ? <span className="pulse inline" aria-hidden="true" /> : null}
+        {cause.state === 'running' ? <span className="working" aria-hidden="true" /> : null}
         {t(WITHOUT[cause.state])}
       </span>
     );
@@ -57,7 +57,7 @@ export function CauseBanner({ incident, now }: { incident: Incident; now: number
     </To>
   );
   return (
-    <section className="banner" data-tone={status} aria-label={t('nav.incidents')}>
+    <div className="banner" data-tone={status}>
       <StatusMark status={status} />
       <div className="banner-text">
         <p className="banner-cause">{found ? <CauseLine incident={incident} /> : title}</p>
@@ -80,7 +80,7 @@ export function CauseBanner({ incident, now }: { incident: Incident; now: number
           {t(cause.state === 'found' ? 'cause.explain' : 'cause.open')}
         </Button>
       ) : null}
-    </section>
+    </div>
   );
 }
 

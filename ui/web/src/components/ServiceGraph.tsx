@@ -49,7 +49,7 @@ function useNodeText(): (node: MapNode, note?: string) => { line: string; spoken
       bad ? percent(node.error_ratio) : null,
     ];
     const line = note ?? parts.filter(Boolean).join(' · ');
-    const spoken = `${node.name}, ${t(KIND_NAME[node.kind])}, ${t(STATE_NAME[node.state])}: ${line}`;
+    const spoken = `, ${t(KIND_NAME[node.kind])}, ${t(STATE_NAME[node.state])}: `;
     return { line, spoken };
   };
 }
@@ -196,7 +196,6 @@ export function ServiceGraph({ graph, layout, label, selected, onSelect, note }:
               data-kind={node.kind}
               data-dim={(near !== null && !near.has(name)) || undefined}
               aria-pressed={name === selected}
-              aria-label={spoken}
               title={name}
               style={{ left: x, top: y, width, height }}
               onClick={() => onSelect(name)}
@@ -213,6 +212,7 @@ export function ServiceGraph({ graph, layout, label, selected, onSelect, note }:
               <span className="map-name">
                 <span aria-hidden="true">{KIND_GLYPH[node.kind]}</span> {name}
               </span>
+              <span className="offscreen">{spoken}</span>
               <span className="map-glyph glyph" data-status={node.state} aria-hidden="true">
                 {STATUS_GLYPH[node.state]}
               </span>

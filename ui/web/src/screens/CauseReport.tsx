@@ -133,9 +133,9 @@ function Body({ cause }: { cause: Cause }) {
           />
         </Panel>
       ) : (
-        <section className="panel">
+        <Panel title={t('cause.title')}>
           <NoCause cause={cause} />
-        </section>
+        </Panel>
       )}
       {found && cause.notes.length ? (
         <Panel title={t('cause.notes')}>

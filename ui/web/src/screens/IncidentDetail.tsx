@@ -43,7 +43,7 @@ function Report({ incident }: { incident: Detail }) {
         {cause.state === 'running' ? (
           <Empty title={t('cause.running')}>
             <p>{t('cause.runningHint')}</p>
-            <span className="pulse" aria-hidden="true" />
+            <span className="working" aria-hidden="true" />
           </Empty>
         ) : (
           <Empty title={t(cause.state === 'failed' ? 'cause.failedToRun' : 'cause.noReport')}>{again}</Empty>

@@ -57,7 +57,7 @@ function useColumns(): Column<Incident>[] {
         title: t('incident.one'),
         width: 'minmax(200px, 1.5fr)',
         cell: (incident) => (
-          <To path={`/incidents/${encodeURIComponent(incident.id)}`} className="chip cell-link strong">
+          <To path={`/incidents/${encodeURIComponent(incident.id)}`} className="chip cell-link strong" inRow>
             <Dot slot={incident.slot} />
             <span>{textOf(i18n, incident.title)}</span>
           </To>
@@ -69,7 +69,7 @@ function useColumns(): Column<Incident>[] {
         width: 'minmax(200px, 1.5fr)',
         cell: (incident) =>
           incident.cause.state === 'found' && incident.cause.service && incident.cause.indicator ? (
-            <To path={`/causes/${encodeURIComponent(incident.cause.report_id ?? '')}`} className="cell-link">
+            <To path={`/causes/${encodeURIComponent(incident.cause.report_id ?? '')}`} className="cell-link" inRow>
               <b>{incident.cause.service}</b>{' '}
               <span className="ink2">{indicatorText(i18n, incident.cause.indicator)}</span>
             </To>

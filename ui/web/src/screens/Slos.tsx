@@ -73,7 +73,7 @@ function useColumns(): Column<Slo>[] {
         width: 'minmax(240px, 3fr)',
         sortable: true,
         cell: (slo) => (
-          <To path={`/slos/${encodeURIComponent(slo.id)}`} className="cell-link" title={slo.id}>
+          <To path={`/slos/${encodeURIComponent(slo.id)}`} className="cell-link tall" title={slo.id}>
             <b>{slo.display_name || slo.id}</b> <span className="faint">{promise(i18n, slo)}</span>
           </To>
         ),
@@ -84,7 +84,7 @@ function useColumns(): Column<Slo>[] {
         width: 'minmax(110px, 0.8fr)',
         sortable: true,
         cell: (slo) => (
-          <To path={`/services/${encodeURIComponent(slo.service)}`} className="cell-link">
+          <To path={`/services/${encodeURIComponent(slo.service)}`} className="cell-link tall">
             <ServiceChip name={slo.service} slot={slo.slot} />
           </To>
         ),
