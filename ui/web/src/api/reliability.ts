@@ -59,6 +59,8 @@ export interface SlosAnswer {
 
 export interface Notification {
   receiver: string;
+  /** What it is about. */
+  event?: 'firing' | 'resolved';
   state: 'delivered' | 'waiting' | 'failed';
   attempts: number;
   at: string;

@@ -22,6 +22,7 @@ function Delivery({ to }: { to: Notification }) {
       </span>
       <span className="receiver">{to.receiver}</span>{' '}
       <span className="faint">
+        {to.event === 'resolved' ? `${t('alert.resolved')}: ` : ''}
         {t(name)}
         {tried}
         {to.error ? ` · ${to.error}` : ''}
@@ -80,7 +81,7 @@ export function AlertTable({ alerts, named = false }: { alerts: readonly Alert[]
               {alert.notifications.length ? (
                 <ul className="deliveries">
                   {alert.notifications.map((to) => (
-                    <Delivery key={to.receiver} to={to} />
+                    <Delivery key={`${to.receiver} ${to.event}`} to={to} />
                   ))}
                 </ul>
               ) : null}

@@ -89,12 +89,8 @@ export function CandidateDetail({
         {supporting.length ? (
           <ul className="evidences">
             {supporting.map((each, i) => (
-              <EvidenceItem
-                key={`${each.family} ${each.text}`}
-                evidence={each}
-                window={cause.window}
-                open={openFirst && i === 0}
-              />
+              // biome-ignore lint/suspicious/noArrayIndexKey: a kept report never changes its evidence
+              <EvidenceItem key={i} evidence={each} window={cause.window} open={openFirst && i === 0} />
             ))}
           </ul>
         ) : (
@@ -105,8 +101,9 @@ export function CandidateDetail({
         <h3>{t('evidence.against')}</h3>
         {contradicting.length ? (
           <ul className="evidences">
-            {contradicting.map((each) => (
-              <EvidenceItem key={`${each.family} ${each.text}`} evidence={each} window={cause.window} />
+            {contradicting.map((each, i) => (
+              // biome-ignore lint/suspicious/noArrayIndexKey: a kept report never changes its evidence
+              <EvidenceItem key={i} evidence={each} window={cause.window} />
             ))}
           </ul>
         ) : (
@@ -187,8 +184,9 @@ export function Notes({ cause }: { cause: Cause }) {
   if (!cause.notes.length) return null;
   return (
     <ul className="cause-notes">
-      {cause.notes.map((note) => (
-        <li key={note.en}>{textOf(i18n, note)}</li>
+      {cause.notes.map((note, i) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: a kept report never changes its notes
+        <li key={i}>{textOf(i18n, note)}</li>
       ))}
     </ul>
   );

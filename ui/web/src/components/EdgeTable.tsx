@@ -49,7 +49,7 @@ export function EdgeTable({
             </>
           );
           return (
-            <tr key={name}>
+            <tr key={`${name} ${edge.callee_kind}`}>
               <td>
                 <StatusMark status={health} />{' '}
                 {onPick ? (

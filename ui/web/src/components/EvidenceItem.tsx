@@ -27,7 +27,8 @@ function Against({ evidence }: { evidence: Evidence }) {
   const i18n = useI18n();
   const { t, num } = i18n;
   const { value, expected, unit } = evidence;
-  if (value === null) return <span className="against" />;
+  // That there was a change is no amount.
+  if (value === null || (evidence.family === 'change' && unit === 'count')) return <span className="against" />;
   const factor = factorOf(evidence);
   const most = Math.max(Math.abs(value), Math.abs(expected ?? 0)) || 1;
   return (
@@ -55,14 +56,13 @@ function Result({ evidence }: { evidence: Evidence }) {
   const { t, num } = useI18n();
   const { result } = evidence;
   if (!result?.rows.length) return <p className="hint">{t('evidence.noRows')}</p>;
-  const names = columnNames(result.columns);
-  const peaks = names.map((_, i) => columnPeak(result.rows, i));
+  const columns = columnNames(result.columns).map((name, i) => ({ name, peak: columnPeak(result.rows, i) }));
   return (
     <div className="evidence-table">
       <table>
         <thead>
           <tr>
-            {names.map((name) => (
+            {columns.map(({ name }) => (
               <th key={name} scope="col">
                 {name}
               </th>
@@ -73,15 +73,14 @@ function Result({ evidence }: { evidence: Evidence }) {
           {result.rows.slice(0, MOST_ROWS).map((row, i) => (
             // biome-ignore lint/suspicious/noArrayIndexKey: a stored result never changes its rows
             <tr key={i}>
-              {row.map((cell, column) => {
-                const isNumber = typeof cell === 'number';
+              {columns.map(({ name, peak }, column) => {
+                const cell = row[column];
                 return (
-                  // biome-ignore lint/suspicious/noArrayIndexKey: columns have no other identity
-                  <td key={column} data-number={isNumber || undefined}>
-                    {isNumber && (peaks[column] ?? 0) > 0 && result.rows.length > 1 ? (
-                      <i style={{ width: `${(cell / (peaks[column] ?? 1)) * 100}%` }} aria-hidden="true" />
-                    ) : null}
-                    <span>{isNumber ? num(cell, Math.abs(cell) < 10 ? 3 : 1) : cellText(cell) || '–'}</span>
+                  <td key={name} data-number={peak === null ? undefined : ''}>
+                    {peak ? <i style={{ width: `${(Number(cell) / peak) * 100}%` }} aria-hidden="true" /> : null}
+                    <span>
+                      {typeof cell === 'number' ? num(cell, Math.abs(cell) < 10 ? 3 : 1) : cellText(cell) || '–'}
+                    </span>
                   </td>
                 );
               })}

@@ -3,7 +3,7 @@ import { useSlots } from '../api/queries';
 import type { EventKind, TimelineEvent } from '../api/reliability';
 import { type Key, useI18n } from '../i18n';
 import { epochMs } from '../i18n/format';
-import { placeOfLink } from '../state/cause';
+import { isWebLink, placeOfLink } from '../state/cause';
 import { Dot } from './marks';
 import { PlaceLink } from './PlaceLink';
 import './reliability.css';
@@ -41,7 +41,7 @@ export function Timeline({ events }: { events: readonly TimelineEvent[] }) {
             <span className="timeline-time num">{days ? dateTime(event.timestamp) : clock(event.timestamp)}</span>
             <span className="timeline-text">
               {event.service ? <Dot slot={slotOf(event.service)} /> : null}
-              {event.link && placeOfLink(event.link) ? (
+              {placeOfLink(event.link) || isWebLink(event.link) ? (
                 <PlaceLink link={event.link}>{text}</PlaceLink>
               ) : (
                 <span className={event.kind === 'note' ? 'keep-lines' : ''}>{text}</span>

@@ -17,10 +17,13 @@ const INDICATOR: Record<string, Key> = {
   latency: 'indicator.latency',
 };
 
-/** `deploy 2.14.1`, with the kind of indicator before it where its name does not tell. */
+/** Kinds whose names speak for themselves: `deploy 2.14.1`, `errors in POST /checkout`. */
+const PLAIN = ['change', 'operation'];
+
+/** The name of an indicator, with its kind before it where the name alone does not tell. */
 export function indicatorText({ t }: I18n, { kind, name }: Indicator): string {
   const known = INDICATOR[kind];
-  return kind === 'change' || !known ? name : `${t(known)} ${name}`;
+  return PLAIN.includes(kind) || !known ? name : `${t(known)} ${name}`;
 }
 
 const FAMILY: Record<string, Key> = {
@@ -63,7 +66,9 @@ export function amount(
       return perSecond(value);
     default: {
       const text = num(value, Math.abs(value) < 100 ? 2 : 0);
-      return unit && unit !== 'count' && unit !== '1' ? `${text} ${unit}` : text;
+      // OpenTelemetry writes what is counted in braces: `{thread}`.
+      const name = (unit ?? '').replace(/[{}]/g, '');
+      return name && name !== 'count' && name !== '1' ? `${text} ${name}` : text;
     }
   }
 }

@@ -133,7 +133,7 @@ export function Causes() {
                   key: 'confidence',
                   title: t('cause.confidenceName'),
                   width: '130px',
-                  cell: (row) => <Confidence value={row.confidence} />,
+                  cell: (row) => <Confidence value={row.outcome === 'found' ? row.confidence : null} />,
                 },
               ]}
             />

@@ -35,16 +35,11 @@ describe('evidence', () => {
   });
   it('reads stored results of either shape', () => {
     expect(columnNames(['a', { name: 'b' }])).toEqual(['a', 'b']);
-    expect(
-      columnPeak(
-        [
-          ['x', 3],
-          ['y', '7'],
-          ['z', null],
-        ],
-        1,
-      ),
-    ).toBe(7);
+    const rows = [
+      ['x', 3, '4 ms'],
+      ['y', '7', '5 ms'],
+    ];
+    expect([0, 1, 2, 3].map((column) => columnPeak(rows, column))).toEqual([null, 7, null, null]);
   });
 });
 

@@ -29,9 +29,11 @@ export function evidenceOf(candidate: Candidate): { supporting: Evidence[]; cont
 export const columnNames = (columns: (string | { name: string })[]): string[] =>
   columns.map((column) => (typeof column === 'string' ? column : column.name));
 
-/** The numbers of a column, to draw behind them how large each is; null where a cell is no number. */
-export function columnPeak(rows: readonly Json[][], column: number): number {
-  return Math.max(0, ...rows.map((row) => Number(row[column])).filter((value) => Number.isFinite(value)));
+/** The largest number of a column of which every cell is one, written as a number or as text; null for any other column. */
+export function columnPeak(rows: readonly Json[][], column: number): number | null {
+  const cells = rows.map((row) => row[column]);
+  if (rows.length < 2 || !cells.every((cell) => /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(String(cell ?? '')))) return null;
+  return Math.max(0, ...cells.map(Number));
 }
 
 export const incidentStatus = (incident: Pick<Incident, 'state' | 'severity'>): Status =>
