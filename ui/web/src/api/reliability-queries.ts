@@ -86,7 +86,11 @@ export function useMap() {
   const { window } = useWindow();
   return useQuery({
     queryKey: ['map', window.from, window.to],
-    queryFn: ({ signal }) => getJson<MapAnswer>('/api/map', { from: window.from, to: window.to }, signal),
+    queryFn: async ({ signal }) => {
+      const answer = await getJson<MapAnswer>('/api/map', { from: window.from, to: window.to }, signal);
+      hearSlots(answer.nodes.flatMap(({ name, slot }) => (slot === null ? [] : [{ name, slot }])));
+      return answer;
+    },
     placeholderData: keepPreviousData,
   });
 }

@@ -25,6 +25,8 @@ interface TimeSeriesProps {
   bands?: readonly Band[] | undefined;
   /** Smallest range of values to draw; without it from 0 to the largest value. */
   range?: { min: number; max: number } | undefined;
+  /** A value to draw a line at. */
+  level?: number;
   onZoom?: (from: number, to: number) => void;
 }
 
@@ -44,6 +46,7 @@ export function TimeSeries({
   marks,
   bands,
   range,
+  level,
   onZoom,
 }: TimeSeriesProps) {
   const { t, clock, dateTime, timeZone } = useI18n();
@@ -111,7 +114,7 @@ export function TimeSeries({
           },
         ],
         hooks: {
-          ...painted(marks ?? [], bands ?? [], css),
+          ...painted(marks ?? [], bands ?? [], css, level),
           setSelect: [
             (u) => {
               if (u.select.width > 4) {
@@ -136,7 +139,7 @@ export function TimeSeries({
       observer.disconnect();
       plot.destroy();
     };
-  }, [times, lines, scheme, height, clock, dateTime, timeZone, format, marks, bands, range]);
+  }, [times, lines, scheme, height, clock, dateTime, timeZone, format, marks, bands, range, level]);
 
   const numbers = useMemo(
     () =>

@@ -21,6 +21,8 @@ export function painted(
   marks: readonly Mark[],
   bands: readonly Band[],
   css: (name: string) => string,
+  /** A value to draw a line at, such as a budget of zero. */
+  level?: number,
 ): Pick<uPlot.Hooks.Arrays, 'drawClear' | 'draw'> {
   const clipped = (u: uPlot, paint: (ctx: CanvasRenderingContext2D) => void): void => {
     const { left, top, width, height } = u.bbox;
@@ -53,6 +55,15 @@ export function painted(
           ctx.fillStyle = css('--ink2');
           ctx.lineWidth = scale;
           ctx.setLineDash([4 * scale, 3 * scale]);
+          if (level !== undefined) {
+            const y = Math.round(u.valToPos(level, 'y', true)) + 0.5;
+            ctx.strokeStyle = css('--status-crit');
+            ctx.beginPath();
+            ctx.moveTo(u.bbox.left, y);
+            ctx.lineTo(u.bbox.left + u.bbox.width, y);
+            ctx.stroke();
+            ctx.strokeStyle = css('--ink2');
+          }
           let free = Number.NEGATIVE_INFINITY;
           const right = u.bbox.left + u.bbox.width;
           for (const { at, text } of [...marks].sort((a, b) => a.at - b.at)) {
@@ -65,6 +76,11 @@ export function painted(
             const wide = ctx.measureText(text).width + 8 * scale;
             const start = x + wide > right ? x - wide : x + 4 * scale;
             if (start < free) continue;
+            ctx.fillStyle = css('--panel');
+            ctx.globalAlpha = 0.75;
+            ctx.fillRect(start - 2 * scale, u.bbox.top, wide - 4 * scale, (LABEL_PX + 4) * scale);
+            ctx.globalAlpha = 1;
+            ctx.fillStyle = css('--ink2');
             ctx.fillText(text, start, u.bbox.top + LABEL_PX * scale);
             free = start + wide;
           }

@@ -429,7 +429,6 @@ export const en = {
   'slo.atThisSpeed': 'at the present speed',
   'slo.alreadySpent': 'the budget is spent',
   'slo.window': 'Window',
-  'slo.zero': 'Nothing left',
   'slo.badOf': '{bad} bad of {allowed} allowed',
   'slo.nothingCounted': 'nothing was counted',
   'slo.promise.availability': '{target} of {what} succeed',

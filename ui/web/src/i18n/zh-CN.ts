@@ -430,7 +430,6 @@ export const zh: Record<Key, string> = {
   'slo.atThisSpeed': '按当前速率',
   'slo.alreadySpent': '预算已用完',
   'slo.window': '窗口',
-  'slo.zero': '预算为零',
   'slo.badOf': '不良请求 {bad} 个，允许 {allowed} 个',
   'slo.nothingCounted': '没有计数',
   'slo.promise.availability': '{what}：{target} 成功',

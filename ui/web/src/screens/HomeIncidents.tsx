@@ -2,6 +2,7 @@ import { useIncidents } from '../api/reliability-queries';
 import { To } from '../app/navigation';
 import { CauseBanner } from '../components/CauseBanner';
 import { StateView } from '../components/StateView';
+import { useNow } from '../components/useNow';
 import { textOf } from '../components/words';
 import { useI18n } from '../i18n';
 import { byUrgency } from '../state/cause';
@@ -14,11 +15,11 @@ const ASKED = 20;
 export function HomeIncidents() {
   const i18n = useI18n();
   const { t, num, ago } = i18n;
+  const now = useNow();
   const asked = useIncidents(undefined, ASKED);
   return (
     <StateView asked={asked}>
       {({ incidents }) => {
-        const now = Date.now();
         const ordered = [...incidents].sort(byUrgency);
         const open = ordered
           .filter((incident) => incident.state === 'open')

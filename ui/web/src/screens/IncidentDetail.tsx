@@ -16,6 +16,7 @@ import { NoteForm } from '../components/NoteForm';
 import { Panel } from '../components/Panel';
 import { Empty, StateView } from '../components/StateView';
 import { Timeline } from '../components/Timeline';
+import { useNow } from '../components/useNow';
 import { indicatorText, severityKey, textOf, useLength } from '../components/words';
 import { STATUS_GLYPH } from '../design/tokens';
 import { useI18n } from '../i18n';
@@ -114,6 +115,7 @@ export function IncidentDetail() {
   const queries = useQueryClient();
   const length = useLength();
   const slotOf = useSlots();
+  const now = useNow();
   const asked = useIncident(id);
   const incident = asked.data;
   const status = incident ? incidentStatus(incident) : 'unknown';
@@ -144,14 +146,14 @@ export function IncidentDetail() {
           <span className="num">{t('incident.startedAt', { time: dateTime(incident.started_at) })}</span>
           <span className="num">
             {t(incident.state === 'open' ? 'incident.for' : 'incident.lasted', {
-              length: length(incident.started_at, incident.resolved_at, Date.now()),
+              length: length(incident.started_at, incident.resolved_at, now),
             })}
           </span>
           {incident.services.map((name) => (
             <To
               key={name}
               path={`/services/${encodeURIComponent(name)}`}
-              search={windowOf(incident, Date.now())}
+              search={windowOf(incident, now)}
               className="cell-link"
             >
               <ServiceChip name={name} slot={name === incident.service ? incident.slot : slotOf(name)} />

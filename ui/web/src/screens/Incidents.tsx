@@ -11,6 +11,7 @@ import { type Column, DataTable } from '../components/DataTable';
 import { Dot, ServiceChip, StatusMark } from '../components/marks';
 import { ResultLine } from '../components/ResultLine';
 import { Empty, StateView } from '../components/StateView';
+import { useNow } from '../components/useNow';
 import { indicatorText, severityKey, textOf, useLength } from '../components/words';
 import { useI18n } from '../i18n';
 import { byUrgency, incidentStatus } from '../state/cause';
@@ -24,9 +25,9 @@ const STATES = ['all', 'open', 'resolved'] as const;
 function useColumns(): Column<Incident>[] {
   const i18n = useI18n();
   const length = useLength();
+  const now = useNow();
   return useMemo(() => {
     const { t, num, dateTime } = i18n;
-    const now = Date.now();
     return [
       {
         key: 'state',
@@ -108,7 +109,7 @@ function useColumns(): Column<Incident>[] {
         ),
       },
     ];
-  }, [i18n, length]);
+  }, [i18n, length, now]);
 }
 
 export function Incidents() {

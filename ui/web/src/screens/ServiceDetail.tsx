@@ -15,6 +15,7 @@ import { Dot, StatusMark, useScheme } from '../components/marks';
 import { Panel, Tile } from '../components/Panel';
 import { Spark } from '../components/Spark';
 import { Empty, StateView } from '../components/StateView';
+import { useNow } from '../components/useNow';
 import { promise } from '../components/words';
 import { STATUS } from '../design/tokens';
 import { useI18n } from '../i18n';
@@ -27,6 +28,13 @@ import { ServiceCharts } from './ServiceCharts';
 import { ServiceOperations } from './ServiceOperations';
 import { ServicePatterns } from './ServicePatterns';
 
+/** The operations table as SQL, for the editor. */
+const OPERATIONS_SQL = `SELECT name, kind, sum(calls) AS calls,
+  sum(CASE WHEN status_code = 'error' THEN calls ELSE 0 END) AS errors,
+  sum(duration_sum_nano) / sum(calls) / 1e6 AS mean_ms,
+  max(max_duration_nano) / 1e6 AS max_ms
+FROM span_metrics WHERE service_name = $1
+GROUP BY name, kind ORDER BY calls DESC`;
 const MOST_BANNERS = 2;
 const MOST_CHANGES = 6;
 
@@ -189,7 +197,7 @@ function Versions({ answer }: { answer: ServiceAnswer }) {
 
 function Body({ answer }: { answer: ServiceAnswer }) {
   const { t } = useI18n();
-  const now = Date.now();
+  const now = useNow();
   const open = [...answer.incidents].sort(byUrgency);
   return (
     <>
@@ -256,6 +264,7 @@ export function ServiceDetail() {
         </Button>
         <ShareMenu
           more={[
+            { label: t('share.sql'), text: () => OPERATIONS_SQL.replace('$1', `'${name.replace(/'/g, "''")}'`) },
             {
               label: t('share.curl'),
               text: () => curl(`/api/services/${encodeURIComponent(name)}`, { from: window.from, to: window.to }),

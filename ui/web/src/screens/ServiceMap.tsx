@@ -20,6 +20,10 @@ import { oneOf } from '../state/search';
 import { MapPanel } from './MapPanel';
 import { MapTable } from './MapTable';
 
+/** The calls of the map as SQL, for the editor. */
+const EDGES_SQL = `SELECT caller, callee, callee_kind, sum(calls) AS calls, sum(errors) AS errors,
+  sum(client_duration_sum_nano) / sum(calls) / 1e6 AS mean_ms
+FROM service_edges GROUP BY caller, callee, callee_kind ORDER BY calls DESC`;
 const BORDERS_PX = 2;
 const VIEWS = ['map', 'all', 'table'] as const;
 
@@ -264,7 +268,10 @@ export function ServiceMap() {
         <h1>{t('nav.map')}</h1>
         <span className="grow" />
         <ShareMenu
-          more={[{ label: t('share.curl'), text: () => curl('/api/map', { from: window.from, to: window.to }) }]}
+          more={[
+            { label: t('share.sql'), text: () => EDGES_SQL },
+            { label: t('share.curl'), text: () => curl('/api/map', { from: window.from, to: window.to }) },
+          ]}
         />
       </div>
       <StateView

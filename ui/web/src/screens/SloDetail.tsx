@@ -32,11 +32,7 @@ function BudgetChart({ slo }: { slo: Detail }) {
           colour: slotColour(scheme, slo.slot),
           values: slo.history.map((point) => point.budget_left_ratio),
         },
-        { name: t('slo.zero'), colour: 'var-crit', dash: true, values: slo.history.map(() => 0) },
-      ].map((line) => ({
-        ...line,
-        colour: line.colour === 'var-crit' ? (scheme === 'dark' ? '#f0603f' : '#c40c09') : line.colour,
-      })),
+      ],
       bands: slo.alerts.map((alert) => ({
         from: epochMs(alert.started_at),
         to: alert.resolved_at ? epochMs(alert.resolved_at) : epochMs(slo.evaluated_at),
@@ -54,8 +50,8 @@ function BudgetChart({ slo }: { slo: Detail }) {
       bands={made.bands}
       range={FULL}
       format={percent}
-      height={200}
-      legend={false}
+      level={0}
+      height={180}
     />
   );
 }
