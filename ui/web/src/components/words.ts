@@ -99,7 +99,7 @@ const HEADLINE = {
 export function headline(i18n: I18n, slo: Slo): string {
   const { t, num, percent } = i18n;
   const firing = firingPairs(slo)[0];
-  const rate = num(firing?.short ?? burnNow(slo), 1);
+  const rate = num(burnNow(slo), 1);
   const { allowed, bad } = badEvents(slo);
   const state = stateOf(slo);
   const says = t(HEADLINE[state], {

@@ -43,7 +43,7 @@ function useColumns(): Column<Incident>[] {
       {
         key: 'started',
         title: t('incident.started'),
-        width: '136px',
+        width: '156px',
         cell: (incident) => <span className="num faint">{dateTime(incident.started_at)}</span>,
       },
       {

@@ -58,7 +58,9 @@ describe('an objective', () => {
       bad: 50,
     });
   });
-  it('burns as fast as its shortest window says', () => {
+  it('burns as fast as its alert says, else as its shortest window does', () => {
+    expect(burnNow(find('payment-latency'))).toBe(12.1);
+    expect(burnNow(find('search-latency'))).toBe(0.4);
     expect(burnNow(find('checkout-availability'))).toBe(38.2);
     expect(burnNow(find('mail-relay-availability'))).toBeNull();
   });

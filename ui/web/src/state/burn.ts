@@ -32,10 +32,10 @@ export function sloStatus(slo: Slo): Status {
   }
 }
 
-/** The present speed: the rate over the shortest window that has one. */
+/** The present speed: that of the first alert that fires, else the rate over the shortest window that has one. */
 export function burnNow(slo: Slo): number | null {
   const shortest = [...slo.burn_rates].sort((a, b) => a.short_window_seconds - b.short_window_seconds);
-  return shortest.find((pair) => pair.short !== null)?.short ?? null;
+  return (shortest.find((pair) => pair.firing) ?? shortest.find((pair) => pair.short !== null))?.short ?? null;
 }
 
 const ORDER: Record<SloState, number> = { exhausted: 0, burning: 1, missing_data: 2, no_traffic: 3, ok: 4 };
