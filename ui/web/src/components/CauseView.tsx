@@ -1,15 +1,19 @@
+import { useState } from 'react';
 import { useSlots } from '../api/queries';
 import type { Candidate, Cause } from '../api/reliability';
-import { To } from '../app/navigation';
+import { type SearchPatch, To } from '../app/navigation';
 import { useI18n } from '../i18n';
 import { epochMs } from '../i18n/format';
 import { evidenceOf } from '../state/cause';
+import { term } from '../state/filter';
 import { Confidence } from './confidence';
 import { DeviationStrip } from './DeviationStrip';
 import { EvidenceItem } from './EvidenceItem';
 import { ServiceChip } from './marks';
 import './reliability.css';
 import { indicatorText, textOf } from './words';
+
+const MOST_CANDIDATES = 6;
 
 /** From where it was noticed to where it began, each service a link that keeps the window of the report. */
 export function CausePath({ candidate, cause }: { candidate: Candidate; cause: Cause }) {
@@ -126,11 +130,14 @@ export function CandidateList({
   onSelect: (rank: number) => void;
 }) {
   const i18n = useI18n();
-  const { t, clock } = i18n;
+  const { t, clock, num } = i18n;
   const best = Math.max(0.001, ...cause.candidates.map((each) => each.score));
+  const [all, setAll] = useState(false);
+  const shown = cause.candidates.filter((each, i) => all || i < MOST_CANDIDATES || each.rank === selected);
+  const leftOut = cause.candidates.length - shown.length;
   return (
     <ol className="candidates" aria-label={t('cause.candidates')}>
-      {cause.candidates.map((candidate) => (
+      {shown.map((candidate) => (
         <li key={candidate.rank}>
           <button type="button" aria-pressed={candidate.rank === selected} onClick={() => onSelect(candidate.rank)}>
             <span className="rank num">{candidate.rank}</span>
@@ -155,6 +162,13 @@ export function CandidateList({
           </button>
         </li>
       ))}
+      {leftOut > 0 || all ? (
+        <li>
+          <button type="button" className="more" aria-expanded={all} onClick={() => setAll(!all)}>
+            {all ? t('fewer') : t('more', { n: num(leftOut) })}
+          </button>
+        </li>
+      ) : null}
     </ol>
   );
 }
@@ -163,11 +177,20 @@ export function CandidateList({
 export function Impact({ cause }: { cause: Cause }) {
   const { t, num, percent } = useI18n();
   const { calls, failed, slow, error_budget_spent_ratio } = cause.impact;
+  const window = { from: String(epochMs(cause.window.from)), to: String(epochMs(cause.window.to)) };
+  const traces = (text: string, search: SearchPatch) =>
+    cause.service ? (
+      <To path="/traces" search={{ q: term('service', cause.service), ...window, ...search }} className="cell-link">
+        {text}
+      </To>
+    ) : (
+      text
+    );
   return (
     <p className="impact num">
-      <span>{t('cause.calls', { n: num(calls) })}</span>
+      {traces(t('cause.calls', { n: num(calls) }), {})}
       <span className={failed ? 'crit-text' : ''}>
-        {t('cause.failed', { n: num(failed), share: percent(calls ? failed / calls : 0) })}
+        {traces(t('cause.failed', { n: num(failed), share: percent(calls ? failed / calls : 0) }), { status: 'error' })}
       </span>
       <span className={slow ? 'warn-text' : ''}>
         {t('cause.slow', { n: num(slow), share: percent(calls ? slow / calls : 0) })}

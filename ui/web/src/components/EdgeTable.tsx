@@ -2,7 +2,7 @@ import { useSlots } from '../api/queries';
 import type { MapEdge } from '../api/reliability';
 import { To } from '../app/navigation';
 import { useI18n } from '../i18n';
-import { term } from '../state/filter';
+import { atLeast, term } from '../state/filter';
 import { edgeHealth } from '../state/graph';
 import { Change } from './Change';
 import { Dot, StatusMark } from './marks';
@@ -80,7 +80,19 @@ export function EdgeTable({
                   </span>
                 </To>
               </td>
-              <td className="num">{duration(edge.client_p95_ms)}</td>
+              <td className="num">
+                {edge.client_p95_ms === null ? (
+                  '–'
+                ) : (
+                  <To
+                    path="/traces"
+                    search={{ q: term('service', traced), min: atLeast(edge.client_p95_ms) }}
+                    className="cell-link"
+                  >
+                    {duration(edge.client_p95_ms)}
+                  </To>
+                )}
+              </td>
               <td className="num">
                 <Change now={edge.client_p95_ms} before={edge.previous?.client_p95_ms} />
               </td>

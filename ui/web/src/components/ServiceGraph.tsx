@@ -49,7 +49,7 @@ function useNodeText(): (node: MapNode, note?: string) => { line: string; spoken
       bad ? percent(node.error_ratio) : null,
     ];
     const line = note ?? parts.filter(Boolean).join(' · ');
-    const spoken = `, ${t(KIND_NAME[node.kind])}, ${t(STATE_NAME[node.state])}: `;
+    const spoken = `, ${t(KIND_NAME[node.kind] ?? 'map.external')}, ${t(STATE_NAME[node.state])}: `;
     return { line, spoken };
   };
 }
@@ -210,7 +210,7 @@ export function ServiceGraph({ graph, layout, label, selected, onSelect, note }:
                 style={{ backgroundColor: node.slot === null ? 'var(--ink3)' : slotColour(scheme, node.slot) }}
               />
               <span className="map-name">
-                <span aria-hidden="true">{KIND_GLYPH[node.kind]}</span> {name}
+                <span aria-hidden="true">{KIND_GLYPH[node.kind] ?? '↗'}</span> {name}
               </span>
               <span className="offscreen">{spoken}</span>
               <span className="map-glyph glyph" data-status={node.state} aria-hidden="true">

@@ -364,6 +364,7 @@ export const en = {
 
   'service.dependencies': 'Dependencies',
   'service.patterns': 'Log patterns',
+  'service.patternRecords': '{n} {n|record|records} of this pattern',
   'service.noPatterns': 'No log pattern in this time range',
   'service.new': 'new',
   'service.versions': 'Versions and changes',

@@ -365,6 +365,7 @@ export const zh: Record<Key, string> = {
 
   'service.dependencies': '依赖',
   'service.patterns': '日志模式',
+  'service.patternRecords': '此模式的 {n} 条日志',
   'service.noPatterns': '此时间范围内没有日志模式',
   'service.new': '新',
   'service.versions': '版本与变更',

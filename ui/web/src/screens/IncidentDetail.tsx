@@ -138,7 +138,12 @@ export function IncidentDetail() {
         ) : null}
         <span className="grow" />
         <ShareMenu
-          more={[{ label: t('share.curl'), text: () => curl(`/api/incidents/${encodeURIComponent(id)}`, {}) }]}
+          more={[
+            { label: t('share.curl'), text: () => curl(`/api/incidents/${encodeURIComponent(id)}`, {}) },
+            ...(incident?.report
+              ? [{ label: t('share.markdown'), text: () => textOf(i18n, incident.report?.report) }]
+              : []),
+          ]}
         />
       </div>
       {incident ? (

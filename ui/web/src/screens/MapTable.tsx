@@ -102,7 +102,7 @@ export function MapTable({ graph }: { graph: Graph }) {
           title: t('column.kind'),
           width: '120px',
           sortable: true,
-          cell: (row) => <span className="faint">{t(KIND[row.kind])}</span>,
+          cell: (row) => <span className="faint">{t(KIND[row.kind] ?? 'map.external')}</span>,
         },
         number('rate', t('column.rate'), (row) => perSecond(row.rate)),
         number('errors', t('column.errors'), (row) => percent(row.error_ratio)),

@@ -21,7 +21,7 @@ import { STATUS } from '../design/tokens';
 import { useI18n } from '../i18n';
 import { byBudget } from '../state/burn';
 import { byUrgency } from '../state/cause';
-import { term } from '../state/filter';
+import { atLeast, term } from '../state/filter';
 import { healthOf } from '../state/health';
 import { ServiceCalls } from './ServiceCalls';
 import { ServiceCharts } from './ServiceCharts';
@@ -78,11 +78,7 @@ function Tiles({ answer }: { answer: ServiceAnswer }) {
           service.p95_ms === null ? (
             '–'
           ) : (
-            <To
-              path="/traces"
-              search={{ q: filter, min: `${Math.max(1, Math.floor(service.p95_ms))}ms` }}
-              className="cell-link"
-            >
+            <To path="/traces" search={{ q: filter, min: atLeast(service.p95_ms) }} className="cell-link">
               {duration(service.p95_ms)}
             </To>
           )

@@ -6,7 +6,7 @@ import { Panel } from '../components/Panel';
 import { ResultLine } from '../components/ResultLine';
 import { Empty } from '../components/StateView';
 import { useI18n } from '../i18n';
-import { term } from '../state/filter';
+import { atLeast, term } from '../state/filter';
 import { DEGRADED_RATIO, FAILING_RATIO } from '../state/health';
 
 const MOST = 15;
@@ -55,15 +55,11 @@ export function ServiceOperations({ answer }: { answer: ServiceAnswer }) {
       </th>
     );
   };
-  const atLeast = (row: Operation, ms: number | null) =>
+  const slower = (row: Operation, ms: number | null) =>
     ms === null ? (
       '–'
     ) : (
-      <To
-        path="/traces"
-        search={{ q: filter(row), min: `${Math.max(0.001, Number(ms.toPrecision(2)))}ms` }}
-        className="cell-link"
-      >
+      <To path="/traces" search={{ q: filter(row), min: atLeast(ms) }} className="cell-link">
         {duration(ms)}
       </To>
     );
@@ -113,12 +109,12 @@ export function ServiceOperations({ answer }: { answer: ServiceAnswer }) {
                         </span>
                       </To>
                     </td>
-                    <td className="num">{atLeast(row, row.p50_ms)}</td>
-                    <td className="num">{atLeast(row, row.p95_ms)}</td>
+                    <td className="num">{slower(row, row.p50_ms)}</td>
+                    <td className="num">{slower(row, row.p95_ms)}</td>
                     <td className="num">
                       <Change now={row.p95_ms} before={row.previous?.p95_ms} />
                     </td>
-                    <td className="num">{atLeast(row, row.p99_ms)}</td>
+                    <td className="num">{slower(row, row.p99_ms)}</td>
                     <td>
                       {row.exemplar_trace_id ? (
                         <To

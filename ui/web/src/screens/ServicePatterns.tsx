@@ -37,7 +37,14 @@ export function ServicePatterns({ answer }: { answer: ServiceAnswer }) {
                   {t('service.new')}
                 </span>
               ) : null}
-              <span className="num end">{compact(pattern.records)}</span>
+              <To
+                path="/logs"
+                search={{ q: patternFilter(service.name, pattern.template) }}
+                className="cell-link num end"
+                label={t('service.patternRecords', { n: num(pattern.records) })}
+              >
+                {compact(pattern.records)}
+              </To>
             </li>
           ))}
           {rows.length > MOST ? <li className="faint">{t('more', { n: num(rows.length - MOST) })}</li> : null}

@@ -30,10 +30,8 @@ const MARGIN = 14;
 export function oneHop(name: string, callers: string[], callees: string[], width: number, most: number): Layout {
   const size = { width: Math.min(168, Math.max(118, (width - 120) / 3)), height: 40 };
   const step = size.height + 10;
-  const [left, right] = [
-    callers.slice(0, most),
-    callees.filter((each) => !callers.slice(0, most).includes(each)).slice(0, most),
-  ];
+  const left = [...new Set(callers)].filter((each) => each !== name).slice(0, most);
+  const right = [...new Set(callees)].filter((each) => each !== name && !left.includes(each)).slice(0, most);
   const rows = Math.max(left.length, right.length, 1);
   const height = rows * step - 10 + 2 * MARGIN;
   const column = (names: string[], x: number): Box[] =>

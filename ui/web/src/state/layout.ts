@@ -67,8 +67,9 @@ function arranged({ names, edges }: Pick<LayoutRequest, 'names' | 'edges'>, size
   });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const name of names) graph.setNode(name, { width: size.width, height: size.height });
-  // A call to oneself has no place between two boxes.
-  const drawn = edges.filter(({ caller, callee }) => caller !== callee);
+  // One line for all calls between two boxes; a call to oneself has no place between two.
+  const once = new Map(edges.map((edge) => [JSON.stringify([edge.caller, edge.callee]), edge]));
+  const drawn = [...once.values()].filter(({ caller, callee }) => caller !== callee);
   for (const { caller, callee } of drawn) graph.setEdge(caller, callee);
   place(graph);
   const boxes = names.map((name) => {
