@@ -41,7 +41,7 @@ export function ServicePatterns({ answer }: { answer: ServiceAnswer }) {
                 path="/logs"
                 search={{ q: patternFilter(service.name, pattern.template) }}
                 className="cell-link num end"
-                label={t('service.patternRecords', { n: num(pattern.records) })}
+                label={t('service.patternRecords', { n: compact(pattern.records) })}
               >
                 {compact(pattern.records)}
               </To>
