@@ -14,6 +14,7 @@ export function EdgeTable({
   edges,
   end,
   onPick,
+  called,
   most = 12,
 }: {
   title: string;
@@ -21,6 +22,8 @@ export function EdgeTable({
   /** Which end of the call is named. */
   end: 'caller' | 'callee';
   onPick?: (name: string) => void;
+  /** What a name is shown as, where the ends are groups: their numbers lead to no list. */
+  called?: (name: string) => string;
   most?: number;
 }) {
   const { t, num, perSecond, percent, duration } = useI18n();
@@ -44,9 +47,14 @@ export function EdgeTable({
           const traced = end === 'caller' ? edge.callee : edge.callee_kind === 'service' ? edge.callee : edge.caller;
           const chip = (
             <>
-              <Dot slot={slotOf(name)} />
-              <span>{name}</span>
+              {called ? null : <Dot slot={slotOf(name)} />}
+              <span>{called ? called(name) : name}</span>
             </>
+          );
+          const share = (
+            <span className={health === 'crit' ? 'crit-text' : health === 'warn' ? 'warn-text' : 'faint'}>
+              {percent(edge.error_ratio)}
+            </span>
           );
           return (
             <tr key={`${name} ${edge.callee_kind}`}>
@@ -74,11 +82,13 @@ export function EdgeTable({
                 )}
               </td>
               <td className="num">
-                <To path="/traces" search={{ q: term('service', traced), status: 'error' }} className="cell-link">
-                  <span className={health === 'crit' ? 'crit-text' : health === 'warn' ? 'warn-text' : 'faint'}>
-                    {percent(edge.error_ratio)}
-                  </span>
-                </To>
+                {called ? (
+                  share
+                ) : (
+                  <To path="/traces" search={{ q: term('service', traced), status: 'error' }} className="cell-link">
+                    {share}
+                  </To>
+                )}
               </td>
               <td className="num">
                 {edge.client_p95_ms === null ? (

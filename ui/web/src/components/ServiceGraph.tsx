@@ -35,9 +35,13 @@ interface ServiceGraphProps {
   /** Node that is selected or that the drawing is about. */
   selected?: string | undefined;
   onSelect: (name: string) => void;
+  /** What a node is called, where that is not its name. */
+  called?: (name: string) => string;
   /** What a node says in its second line in place of its rate and latency. */
   note?: (node: MapNode) => string | undefined;
 }
+
+const itself = (name: string): string => name;
 
 function useNodeText(): (node: MapNode, note?: string) => { line: string; spoken: string } {
   const { t, perSecond, duration, percent } = useI18n();
@@ -144,7 +148,7 @@ function usePan() {
 }
 
 /** Boxes and their calls. Boxes are buttons in reading order; the arrows move between them. */
-export function ServiceGraph({ graph, layout, label, selected, onSelect, note }: ServiceGraphProps) {
+export function ServiceGraph({ graph, layout, label, selected, onSelect, called = itself, note }: ServiceGraphProps) {
   const scheme = useScheme();
   const textOf = useNodeText();
   const [hot, setHot] = useState<string | null>(null);
@@ -196,7 +200,7 @@ export function ServiceGraph({ graph, layout, label, selected, onSelect, note }:
               data-kind={node.kind}
               data-dim={(near !== null && !near.has(name)) || undefined}
               aria-pressed={name === selected}
-              title={name}
+              title={called(name)}
               style={{ left: x, top: y, width, height }}
               onClick={() => onSelect(name)}
               onPointerEnter={() => setHot(name)}
@@ -210,7 +214,7 @@ export function ServiceGraph({ graph, layout, label, selected, onSelect, note }:
                 style={{ backgroundColor: node.slot === null ? 'var(--ink3)' : slotColour(scheme, node.slot) }}
               />
               <span className="map-name">
-                <span aria-hidden="true">{KIND_GLYPH[node.kind] ?? '↗'}</span> {name}
+                <span aria-hidden="true">{KIND_GLYPH[node.kind] ?? '↗'}</span> {called(name)}
               </span>
               <span className="offscreen">{spoken}</span>
               <span className="map-glyph glyph" data-status={node.state} aria-hidden="true">

@@ -12,11 +12,13 @@ import type { Graph } from '../state/graph';
 /** A node of the map: its numbers, its calls in both directions, and where to go on from it. */
 export function MapPanel({
   node,
+  called,
   graph,
   members,
   onClose,
 }: {
   node: MapNode;
+  called: (name: string) => string;
   graph: Graph;
   /** Names in the group, when the node stands for one. */
   members: string[] | null;
@@ -35,7 +37,7 @@ export function MapPanel({
       title={
         <>
           {node.slot === null ? null : <Dot slot={node.slot} />}
-          <span>{node.name}</span>
+          <span>{called(node.name)}</span>
         </>
       }
       onClose={onClose}
@@ -95,8 +97,24 @@ export function MapPanel({
           </Button>
         </div>
       )}
-      {callers.length ? <EdgeTable title={t('map.callers')} edges={callers} end="caller" onPick={pick} /> : null}
-      {callees.length ? <EdgeTable title={t('map.callees')} edges={callees} end="callee" onPick={pick} /> : null}
+      {callers.length ? (
+        <EdgeTable
+          {...(members ? { called } : {})}
+          title={t('map.callers')}
+          edges={callers}
+          end="caller"
+          onPick={pick}
+        />
+      ) : null}
+      {callees.length ? (
+        <EdgeTable
+          {...(members ? { called } : {})}
+          title={t('map.callees')}
+          edges={callees}
+          end="callee"
+          onPick={pick}
+        />
+      ) : null}
       {callers.length + callees.length ? null : <p className="hint">{t('map.noCalls')}</p>}
     </SidePanel>
   );

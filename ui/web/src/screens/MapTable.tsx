@@ -55,7 +55,7 @@ function rowsOf({ nodes, edges }: Graph, sort: string): Row[] {
 }
 
 /** The same nodes as rows. */
-export function MapTable({ graph }: { graph: Graph }) {
+export function MapTable({ graph, called }: { graph: Graph; called: (name: string) => string }) {
   const { t, num, perSecond, percent, duration } = useI18n();
   const [search, patch] = useUrl();
   const sort = search.sort ?? '-status';
@@ -93,7 +93,7 @@ export function MapTable({ graph }: { graph: Graph }) {
           cell: (row) => (
             <button type="button" className="chip cell-button strong" onClick={() => patch({ sel: row.name })}>
               {row.slot === null ? null : <Dot slot={row.slot} />}
-              <span>{row.name}</span>
+              <span>{called(row.name)}</span>
             </button>
           ),
         },

@@ -17,6 +17,7 @@ import { type Graph, grouped, groupKeys, MOST_NODES, shownGraph, unwellPart } fr
 import { useKeys } from '../state/keys';
 import type { LayoutRequest } from '../state/layout';
 import { oneOf } from '../state/search';
+import { useGroupName } from './groupName';
 import { MapPanel } from './MapPanel';
 import { MapTable } from './MapTable';
 
@@ -86,12 +87,14 @@ function Drawing({
   focus,
   whole,
   groups,
+  called,
   width,
 }: {
   graph: Graph;
   focus: string;
   whole: boolean;
   groups: Map<string, string[]> | null;
+  called: (name: string) => string;
   /** Room as if no panel were open beside the map: nothing moves when one opens. */
   width: number;
 }) {
@@ -144,6 +147,7 @@ function Drawing({
             label={t('nav.map')}
             selected={search.sel ?? (focus || undefined)}
             onSelect={(name) => patch({ sel: name === search.sel ? undefined : name })}
+            called={called}
             {...(groups ? { note: (node) => t('map.members', { n: num(groups.get(node.name)?.length ?? 0) }) } : {})}
           />
         ) : (
@@ -178,6 +182,7 @@ function Body({ answer }: { answer: MapAnswer }) {
   const errors = search.status === 'error';
   const focus = answer.nodes.some((node) => node.name === search.q) ? (search.q ?? '') : '';
   const part = useMemo(() => (errors ? unwellPart(answer) : answer), [answer, errors]);
+  const called = useGroupName(group);
   const groups = useMemo(() => (group ? grouped(part, group) : null), [part, group]);
   const graph: Graph = groups ?? part;
   const toggle = (): void => patch({ status: errors ? undefined : 'error' });
@@ -233,13 +238,14 @@ function Body({ answer }: { answer: MapAnswer }) {
             </Button>
           </Empty>
         ) : view === 'table' ? (
-          <MapTable graph={graph} />
+          <MapTable graph={graph} called={called} />
         ) : room === null ? null : (
           <Drawing
             graph={graph}
             focus={group ? '' : focus}
             whole={view === 'all'}
             groups={groups?.members ?? null}
+            called={called}
             width={room.width - BORDERS_PX}
           />
         )}
@@ -248,6 +254,7 @@ function Body({ answer }: { answer: MapAnswer }) {
         <MapPanel
           key={chosen.name}
           node={chosen}
+          called={called}
           graph={graph}
           members={groups?.members.get(chosen.name) ?? null}
           onClose={() => patch({ sel: undefined })}

@@ -130,7 +130,6 @@ function joined(edges: readonly MapEdge[], of: ReadonlyMap<string, string>): Map
     const now = sums.get(key);
     const calls = (now?.calls ?? 0) + edge.calls;
     const errors = (now?.errors ?? 0) + edge.errors;
-    const slowest = Math.max(now?.client_p95_ms ?? 0, edge.client_p95_ms ?? 0);
     sums.set(key, {
       ...edge,
       caller,
@@ -139,9 +138,10 @@ function joined(edges: readonly MapEdge[], of: ReadonlyMap<string, string>): Map
       errors,
       rate: (now?.rate ?? 0) + edge.rate,
       error_ratio: calls ? errors / calls : null,
-      client_p95_ms: slowest || null,
+      client_p95_ms: null,
       server_p95_ms: null,
       previous: null,
+      exemplar_trace_id: null,
     });
   }
   return [...sums.values()];
