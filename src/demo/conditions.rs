@@ -1,7 +1,7 @@
 //! How the shop is in one second: who runs which release since when, and what is wrong. Pure, made anew for each second.
 
 use super::{
-    fault::{Ailment, Change, Fault, Kind, Occurrence, Schedule, Slow},
+    fault::{Ailment, Change, Fault, Kind, Schedule, Slow},
     world::{OperationId, Pod, World},
 };
 
@@ -37,7 +37,10 @@ pub(super) enum Event {
     OutOfMemory,
     /// It was started, failed and will be started again.
     CannotStart,
-    Flag { word: &'static str, percent: u32 },
+    Flag {
+        word: &'static str,
+        percent: u32,
+    },
 }
 
 impl Conditions {
@@ -65,8 +68,7 @@ impl Conditions {
             for instance in &world.instances_of[rollout.service] {
                 let began = rollout.reaches(world.instances[*instance].replica);
                 if began <= second {
-                    let pod =
-                        Pod { instance: *instance, generation: rollout.generation, release: rollout.release };
+                    let pod = Pod { instance: *instance, generation: rollout.generation, release: rollout.release };
                     let bad = blamed && fault.as_ref().and_then(Fault::service) == Some(rollout.service);
                     running[*instance] = Running { pod, began, bad };
                 }
@@ -86,7 +88,12 @@ impl Conditions {
     /// A second of a shop in which nothing ever happens.
     #[cfg(test)]
     pub(super) fn calm(world: &World, second: u64) -> Self {
-        let schedule = Schedule { seed: world.seed, opens: second, anchor: second + 3600, occurrence: Occurrence::Never };
+        let schedule = Schedule {
+            seed: world.seed,
+            opens: second,
+            anchor: second + 3600,
+            occurrence: super::fault::Occurrence::Never,
+        };
         Self::at(world, &schedule, second)
     }
 
@@ -115,7 +122,9 @@ impl Conditions {
         if refuses.is_some_and(|fault| (self.second - fault.start) % 45 == described.replica as u64 * 7) {
             return Some(Event::CannotStart);
         }
-        if self.running[instance].began == self.second && (self.pod(instance).generation > 0 || leak(self.second).restarts > 0) {
+        if self.running[instance].began == self.second
+            && (self.pod(instance).generation > 0 || leak(self.second).restarts > 0)
+        {
             return Some(Event::Started);
         }
         let raised = self.flags.iter().find(|(service, _)| described.replica == 0 && *service == described.service);
@@ -128,7 +137,7 @@ impl Conditions {
     }
 
     pub(super) fn statement(&self, store: &str) -> Option<Slow> {
-        self.fault.as_ref()?.statement(store)
+        self.fault.as_ref()?.statement(store, self.second)
     }
 
     pub(super) fn request(&self, host: &str) -> Option<Slow> {

@@ -45,13 +45,7 @@ pub(super) struct Told<'a> {
 }
 
 /// Adds the records that a served call leaves behind: often a line, sometimes a second one, always one for a failure.
-pub(super) fn narrate(
-    world: &World,
-    rng: &mut StdRng,
-    event: &Told<'_>,
-    user: &User,
-    out: &mut Vec<(Pod, LogRecord)>,
-) {
+pub(super) fn narrate(world: &World, rng: &mut StdRng, event: &Told<'_>, user: &User, out: &mut Vec<(Pod, LogRecord)>) {
     let service = world.service(event.operation.service);
     let (usual, rare) = service.lines.split_first().unwrap_or((&"", &[]));
     if rng.random_bool(0.45) {
@@ -160,7 +154,9 @@ pub(super) fn incidents(world: &World, conditions: &Conditions, rng: &mut StdRng
 pub(super) fn collection(language: Language, rng: &mut StdRng, ms: f64) -> String {
     let (number, left) = (rng.random_range(100..9000), rng.random_range(1..9));
     match language {
-        Language::Java => format!("[gc] GC({number}) Pause Full (G1 Compaction Pause) 510M->{}M(512M) {ms:.3}ms", 510 - left),
+        Language::Java => {
+            format!("[gc] GC({number}) Pause Full (G1 Compaction Pause) 510M->{}M(512M) {ms:.3}ms", 510 - left)
+        }
         Language::Nodejs => format!("Mark-Compact ({number}) 1021.4 -> 101{left}.8 MB, {ms:.1} ms, allocation failure"),
         Language::Go => format!("gc {number}: forced assist, heap 99{left} MB of 1000 MB goal, stopped {ms:.1} ms"),
         Language::Dotnet => format!("GC gen2 #{number} blocking, heap 98{left} MB of 1000 MB limit, paused {ms:.1} ms"),

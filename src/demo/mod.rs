@@ -25,7 +25,6 @@ use std::{ops::Range, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 
-pub(crate) use self::{fault::Kind, objectives::write_objectives};
 use self::{
     announce::{Announcer, is_announced},
     conditions::Conditions,
@@ -35,6 +34,7 @@ use self::{
     traffic::{Second, second},
     world::World,
 };
+pub(crate) use self::{fault::Kind, objectives::write_objectives};
 
 /// Seconds of one step through the history, and between two readings of the instruments.
 const STEP: u64 = 15;
@@ -114,9 +114,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         std::fs::write(file, truth(&world, &schedule)).with_context(|| format!("cannot write {}", file.display()))?;
     }
     let announcer = options.api.as_ref();
-    let announcer = announcer
-        .map(|api| Announcer::new(api, options.token.clone(), options.tls_ca_file.as_deref()))
-        .transpose()?;
+    let announcer =
+        announcer.map(|api| Announcer::new(api, options.token.clone(), options.tls_ca_file.as_deref())).transpose()?;
     tracing::info!(receiver = options.target, history_seconds = now - start, "the demo shop opens");
     let demo =
         Demo { world, schedule, sender, announcer, spans_per_second: options.spans_per_second, live: options.live };

@@ -192,7 +192,8 @@ impl World {
         match source {
             Source::Pod(pod) => self.scopes[self.instances[pod.instance].service].clone(),
             Source::Node(_) | Source::Neighbour(_) => InstrumentationScope {
-                name: "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/hostmetricsreceiver".to_owned(),
+                name: "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/hostmetricsreceiver"
+                    .to_owned(),
                 version: "0.140.0".to_owned(),
                 ..Default::default()
             },

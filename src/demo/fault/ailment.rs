@@ -97,7 +97,7 @@ impl Fault {
                 }
             }
             (Kind::RetryStorm, Place::Service(service)) if service == id.service => {
-                let grown = (0.6 + (second - self.start) as f64 / 100.0).min(1.0) * s;
+                let grown = self.grown(second, 80.0) * s;
                 Ailment {
                     slowness: 4.0,
                     stall_ratio: 0.6,
@@ -131,11 +131,17 @@ impl Fault {
         }
     }
 
+    /// From 0.3 at the beginning to 1 after so many seconds: most troubles grow.
+    fn grown(&self, second: u64, seconds: f64) -> f64 {
+        (0.3 + 0.7 * second.saturating_sub(self.start) as f64 / seconds).min(1.0)
+    }
+
     /// Statements of a store.
-    pub(in crate::demo) fn statement(&self, store: &str) -> Option<Slow> {
+    pub(in crate::demo) fn statement(&self, store: &str, second: u64) -> Option<Slow> {
         match (self.kind, self.place) {
             (Kind::SlowDatabase, Place::Store(slow, _)) if slow == store => {
-                Some(Slow { ratio: 0.85, median_ms: 950.0 * self.severity, refused: false })
+                let ratio = 0.75 * self.grown(second, 80.0);
+                Some(Slow { ratio, median_ms: 1000.0 * self.severity, refused: false })
             }
             _ => None,
         }

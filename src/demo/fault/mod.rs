@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 pub(super) use self::{
     ailment::{Ailment, Slow, Symptom},
-    schedule::{Change, Occurrence, Rollout, Schedule},
-    vitals::{NodeVitals, Vitals, node_vitals, vitals},
+    schedule::{Change, Occurrence, Schedule},
+    vitals::{Vitals, node_vitals, vitals},
 };
 use super::{
     catalogue::SERVICES,
@@ -92,7 +92,8 @@ const DEPLOYED: [(&str, &str); 8] = [
     ("cart", "AddItem"),
 ];
 const OUTSIDE: [(&str, &str); 1] = [("api.acquirer.example.net", "card-acquirer")];
-const UNREACHABLE: [&str; 6] = ["tax", "fraud-detection", "pricing", "address-validation", "product-catalog", "inventory"];
+const UNREACHABLE: [&str; 6] =
+    ["tax", "fraud-detection", "pricing", "address-validation", "product-catalog", "inventory"];
 const SATURATED: [&str; 5] = ["inventory", "pricing", "product-catalog", "fraud-detection", "search"];
 const LEAKING: [&str; 7] = ["pricing", "inventory", "product-catalog", "search", "cart", "web-storefront", "order"];
 

@@ -4,11 +4,7 @@
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{Fault, Kind};
-use crate::demo::{
-    catalogue::SERVICES,
-    values::pick,
-    world::World,
-};
+use crate::demo::{catalogue::SERVICES, values::pick, world::World};
 
 /// From one fault's beginning to the next one's.
 const PERIOD: u64 = 1200;
@@ -67,7 +63,12 @@ impl Rollout {
 pub(in crate::demo) enum Change {
     Rollout(Rollout),
     /// A feature flag of a service is raised to so many percent.
-    Flag { at: u64, service: usize, word: &'static str, percent: u32 },
+    Flag {
+        at: u64,
+        service: usize,
+        word: &'static str,
+        percent: u32,
+    },
 }
 
 impl Change {
@@ -138,9 +139,8 @@ impl Schedule {
             begins + rng.random_range(90..300),
             begins + PERIOD / 2 + rng.random_range(0..300),
         ];
-        let near: Vec<usize> = (period - 1..=period + 1)
-            .filter_map(|n| self.fault(world, u64::try_from(n).ok()?)?.service())
-            .collect();
+        let near: Vec<usize> =
+            (period - 1..=period + 1).filter_map(|n| self.fault(world, u64::try_from(n).ok()?)?.service()).collect();
         for at in times {
             let service = loop {
                 let service = rng.random_range(0..SERVICES.len());

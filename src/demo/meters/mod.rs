@@ -86,12 +86,7 @@ impl Meters {
 
     /// What each process and node exports at `now`, under the conditions of the second before; delta instruments begin
     /// again.
-    pub(super) fn read(
-        &mut self,
-        world: &World,
-        conditions: &Conditions,
-        now_unix_nano: u64,
-    ) -> Vec<(Source, Metric)> {
+    pub(super) fn read(&mut self, world: &World, conditions: &Conditions, now_unix_nano: u64) -> Vec<(Source, Metric)> {
         let mut out = Vec::new();
         self.restart(world, conditions);
         self.read_calls(world, conditions, now_unix_nano, &mut out);

@@ -2,9 +2,7 @@
 
 use opentelemetry_proto::tonic::{
     common::v1::KeyValue,
-    metrics::v1::{
-        AggregationTemporality, Gauge, Metric, NumberDataPoint, Sum, metric, number_data_point::Value,
-    },
+    metrics::v1::{AggregationTemporality, Gauge, Metric, NumberDataPoint, Sum, metric, number_data_point::Value},
 };
 
 pub(super) fn metric(name: &str, unit: &str, data: metric::Data) -> Metric {

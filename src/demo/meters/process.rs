@@ -48,7 +48,11 @@ pub(super) fn read(
     let descriptors = rng.random_range(40..140) + vitals.active;
     add("process.open_file_descriptor.count", "{file_descriptor}", sum(vec![], times, whole(descriptors), false));
     add("container.memory.usage", "By", gauge(vec![], times.1, whole(vitals.memory_bytes + 9_000_000)));
-    add("container.memory.available", "By", gauge(vec![], times.1, whole(vitals.memory_limit_bytes - vitals.memory_bytes)));
+    add(
+        "container.memory.available",
+        "By",
+        gauge(vec![], times.1, whole(vitals.memory_limit_bytes - vitals.memory_bytes)),
+    );
     add("container.cpu.usage", "{cpu}", gauge(vec![], times.1, real(vitals.cpu)));
     let throttled = sum(vec![], times, real(process.throttled_seconds), true);
     add("container.cpu.throttling_data.throttled_time", "s", throttled);
@@ -121,14 +125,7 @@ fn runtime(
 }
 
 /// The connections of a process to one store, from the seconds that its statements took in each second.
-pub(super) fn pool(
-    pod: Pod,
-    store: &'static str,
-    busy: f64,
-    timeouts: u64,
-    now: u64,
-    out: &mut Vec<(Source, Metric)>,
-) {
+pub(super) fn pool(pod: Pod, store: &'static str, busy: f64, timeouts: u64, now: u64, out: &mut Vec<(Source, Metric)>) {
     let wanted = (busy * SAMPLED).ceil() as i64;
     let used = wanted.min(POOL);
     let name = || text("db.client.connection.pool.name", store);
@@ -144,6 +141,11 @@ pub(super) fn pool(
     }
     let mut waits = Distribution::default();
     waits.add(0.0004 + 0.25 * (wanted - POOL).max(0) as f64 / POOL as f64);
-    let data = waits.histogram(vec![name()], (now.saturating_sub(15_000_000_000), now), Vec::new(), AggregationTemporality::Delta);
+    let data = waits.histogram(
+        vec![name()],
+        (now.saturating_sub(15_000_000_000), now),
+        Vec::new(),
+        AggregationTemporality::Delta,
+    );
     out.push((pod.into(), metric("db.client.connection.wait_time", "s", data)));
 }

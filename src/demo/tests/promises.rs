@@ -40,9 +40,9 @@ pub(super) fn objectives() -> Vec<Objective> {
             name: name.strip_suffix(".yaml").expect("a YAML file"),
             service: field(text, "service: "),
             operation: field(text, "operation: "),
-            slower_than_ms: text.contains("slower_than").then(|| {
-                field(text, "slower_than: ").trim_end_matches("ms}").parse().expect("milliseconds")
-            }),
+            slower_than_ms: text
+                .contains("slower_than")
+                .then(|| field(text, "slower_than: ").trim_end_matches("ms}").parse().expect("milliseconds")),
             target: field(text, "target: ").parse().expect("a share"),
         })
         .collect()

@@ -48,14 +48,7 @@ impl Trace<'_> {
     }
 
     /// A client span and, behind the network and the queue, the server span of the callee, if it is reached.
-    fn try_call(
-        &mut self,
-        target: OperationId,
-        parent: Parent,
-        start: u64,
-        number: u32,
-        patience_ms: f64,
-    ) -> Outcome {
+    fn try_call(&mut self, target: OperationId, parent: Parent, start: u64, number: u32, patience_ms: f64) -> Outcome {
         let span_id: [u8; 8] = id(self.rng);
         let near = self.near(parent.instance);
         let hop = self.hop(near.is_none());
@@ -287,7 +280,11 @@ impl Trace<'_> {
 
     /// A caller that can do without says so.
     pub(super) fn fell_back(&mut self, parent: Parent, target: OperationId, at: u64, failure: &Failure) {
-        let body = format!("{} is not available, going on without: {}", self.world.service(target.service).name, failure.message);
+        let body = format!(
+            "{} is not available, going on without: {}",
+            self.world.service(target.service).name,
+            failure.message
+        );
         self.note(parent, at, WARN, body, vec![text("exception.type", failure.exception)]);
     }
 

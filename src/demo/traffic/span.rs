@@ -29,7 +29,12 @@ pub(super) struct Draft {
 
 impl Trace<'_> {
     /// Name, kind and attributes of a server, consumer or internal span.
-    pub(super) fn served(&mut self, id: OperationId, caller: &Caller, status: i64) -> (String, span::SpanKind, Vec<KeyValue>) {
+    pub(super) fn served(
+        &mut self,
+        id: OperationId,
+        caller: &Caller,
+        status: i64,
+    ) -> (String, span::SpanKind, Vec<KeyValue>) {
         let service = self.world.service(id.service);
         let operation = self.world.operation(id);
         let client = caller.address.clone().unwrap_or_else(|| self.user.address.clone());
