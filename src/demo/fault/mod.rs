@@ -141,6 +141,11 @@ impl Fault {
         self.quiet
     }
 
+    /// It is an outage of processes that cannot start.
+    const fn crashes(&self) -> bool {
+        matches!((self.kind, self.place), (Kind::DependencyOutage, Place::Service(_))) && !self.quiet
+    }
+
     pub(super) fn lasts(&self, second: u64) -> bool {
         (self.start..self.end).contains(&second)
     }

@@ -164,6 +164,7 @@ impl Schedule {
                     plans.push(Plan::Rollback(fault.end - ROLLBACK, service));
                 }
                 Kind::MemoryLeak => plans.push(Plan::Restart(fault.end, service)),
+                Kind::DependencyOutage if fault.crashes() => plans.push(Plan::Restart(fault.end, service)),
                 _ => {}
             }
         }

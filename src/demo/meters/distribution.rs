@@ -19,7 +19,7 @@ const BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75
 const SCALE: i32 = 3;
 
 /// Durations in seconds.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Distribution {
     pub(super) count: u64,
     pub(super) sum: f64,

@@ -30,27 +30,28 @@ use super::{
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Everything counted since `start_unix_nano`.
+/// What the instruments hold between two readings.
 #[derive(Debug)]
 pub(super) struct Meters {
     last_unix_nano: u64,
     calls: BTreeMap<(Pod, OperationId, i64), Distribution>,
     queries: BTreeMap<(Pod, &'static str, &'static str), Distribution>,
-    /// Statements of this interval that got no connection.
-    timeouts: BTreeMap<(usize, &'static str), u64>,
+    /// Statements that got no connection.
+    timeouts: BTreeMap<(Pod, &'static str), u64>,
     processes: Vec<Process>,
 }
 
 /// What one instance's process has counted.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Process {
     /// Second in which it began.
     began: u64,
-    /// Processor time that calls took in this interval, and processor and collection time since it began.
+    /// Processor time that calls took in this interval.
     busy_seconds: f64,
+    /// Since it began.
     cpu_seconds: f64,
-    collecting_seconds: f64,
     throttled_seconds: f64,
+    collections: Distribution,
 }
 
 impl Meters {
@@ -79,7 +80,7 @@ impl Meters {
             let key = (query.pod, query.store, query.verb);
             self.queries.entry(key).or_default().add(query.duration_nano as f64 / 1e9);
             if query.failed {
-                *self.timeouts.entry((query.pod.instance, query.store)).or_default() += 1;
+                *self.timeouts.entry((query.pod, query.store)).or_default() += 1;
             }
         }
     }
@@ -116,6 +117,7 @@ impl Meters {
             *process = Process { began, busy_seconds: process.busy_seconds, ..Process::default() };
             if !first {
                 self.calls.retain(|(pod, ..), _| pod.instance != instance);
+                self.timeouts.retain(|(pod, _), _| pod.instance != instance);
             }
         }
     }
@@ -168,13 +170,13 @@ impl Meters {
         let seconds = now.saturating_sub(self.last_unix_nano) as f64 / 1e9;
         for ((pod, store), busy) in busy {
             if conditions.exports(world, pod.instance) && conditions.pod(pod.instance) == pod {
-                let timeouts = self.timeouts.get(&(pod.instance, store)).copied().unwrap_or_default();
-                let shown = world.shown(pod.instance, now);
-                process::pool(pod, store, busy / seconds.max(1.0), timeouts, shown, out);
+                let timeouts = self.timeouts.get(&(pod, store)).copied().unwrap_or_default();
+                let began = conditions.began(pod.instance) * SECOND;
+                let times = (world.shown(pod.instance, began), world.shown(pod.instance, now));
+                process::pool(pod, store, busy / seconds.max(1.0), timeouts, times, out);
             }
         }
         self.queries.clear();
-        self.timeouts.clear();
     }
 
     fn read_processes(&mut self, world: &World, conditions: &Conditions, now: u64, out: &mut Vec<(Source, Metric)>) {

@@ -34,7 +34,11 @@ pub(super) fn read(
     let busy = process.busy_seconds / elapsed.max(1.0);
     let vitals = vitals(world, conditions.fault.as_ref(), instance, conditions.second, busy, &mut rng);
     process.cpu_seconds += vitals.cpu * elapsed;
-    process.collecting_seconds += vitals.collecting * elapsed;
+    // More and longer collections, where there is less and less to collect.
+    let collections = 2 + (vitals.collecting * 15.0) as u32;
+    for _ in 0..collections {
+        process.collections.add(vitals.collecting * elapsed / f64::from(collections));
+    }
     process.throttled_seconds += vitals.throttled * elapsed;
     let times = (world.shown(instance, process.began * SECOND), world.shown(instance, now));
     let pod = conditions.pod(instance);
@@ -84,7 +88,8 @@ fn runtime(
     add: &mut impl FnMut(&str, &str, Data),
 ) {
     let (real, whole) = (Value::AsDouble, Value::AsInt);
-    let collecting = real(process.collecting_seconds);
+    let collections =
+        |attributes| process.collections.histogram(attributes, times, Vec::new(), AggregationTemporality::Cumulative);
     match language {
         Language::Java => {
             // What a leak fills is the old generation.
@@ -93,8 +98,8 @@ fn runtime(
                 let used = whole(vitals.memory_bytes / 10 * share);
                 add("jvm.memory.used", "By", sum(vec![text("jvm.memory.pool.name", pool)], times, used, false));
             }
-            let collector = vec![text("jvm.gc.name", "G1 Old Generation")];
-            add("jvm.gc.time", "s", sum(collector, times, collecting, true));
+            let collector = vec![text("jvm.gc.name", "G1 Old Generation"), text("jvm.gc.action", "end of major GC")];
+            add("jvm.gc.duration", "s", collections(collector));
             let threads = rng.random_range(38..46) + vitals.active;
             add("jvm.thread.count", "{thread}", sum(vec![], times, whole(threads), false));
         }
@@ -102,48 +107,56 @@ fn runtime(
             let goroutines = rng.random_range(20..400) + vitals.active * 20;
             add("go.goroutine.count", "{goroutine}", gauge(vec![], times.1, whole(goroutines)));
             add("go.memory.used", "By", sum(vec![], times, whole(vitals.memory_bytes / 10 * 8), false));
-            add("go.gc.pause.time", "s", sum(vec![], times, collecting, true));
+            let paused = whole((process.collections.sum * 1e9) as i64);
+            add("process.runtime.go.gc.pause_total_ns", "ns", sum(vec![], times, paused, true));
         }
         Language::Nodejs => {
             add("nodejs.eventloop.delay.p99", "s", gauge(vec![], times.1, real(vitals.delay_seconds)));
             add("v8js.memory.heap.used", "By", sum(vec![], times, whole(vitals.memory_bytes / 10 * 7), false));
-            add("v8js.gc.time", "s", sum(vec![], times, collecting, true));
+            add("v8js.gc.duration", "s", collections(vec![text("v8js.gc.type", "major")]));
         }
         Language::Dotnet => {
             let heap = whole(vitals.memory_bytes / 10 * 7);
             add("dotnet.gc.last_collection.heap.size", "By", sum(vec![], times, heap, false));
-            add("dotnet.gc.pause.time", "s", sum(vec![], times, collecting, true));
+            add("dotnet.gc.pause.time", "s", sum(vec![], times, real(process.collections.sum), true));
             let queue = whole((vitals.active - 20).max(0));
             add("dotnet.thread_pool.queue.length", "{work_item}", sum(vec![], times, queue, false));
         }
         Language::Python => {
             add("process.thread.count", "{thread}", sum(vec![], times, whole(8 + vitals.active), false));
-            add("asyncio.loop.lag", "s", gauge(vec![], times.1, real(vitals.delay_seconds)));
         }
         _ => {}
     }
 }
 
 /// The connections of a process to one store, from the seconds that its statements took in each second.
-pub(super) fn pool(pod: Pod, store: &'static str, busy: f64, timeouts: u64, now: u64, out: &mut Vec<(Source, Metric)>) {
+pub(super) fn pool(
+    pod: Pod,
+    store: &'static str,
+    busy: f64,
+    timeouts: u64,
+    times: (u64, u64),
+    out: &mut Vec<(Source, Metric)>,
+) {
     let wanted = (busy * SAMPLED).ceil() as i64;
     let used = wanted.min(POOL);
     let name = || text("db.client.connection.pool.name", store);
     let mut add = |metric_name: &str, unit: &str, attributes, value: i64| {
-        out.push((pod.into(), metric(metric_name, unit, gauge(attributes, now, Value::AsInt(value)))));
+        out.push((
+            pod.into(),
+            metric(metric_name, unit, sum(attributes, times, Value::AsInt(value), metric_name.ends_with("timeouts"))),
+        ));
     };
     let state = |state: &str| vec![name(), text("db.client.connection.state", state)];
     add("db.client.connection.count", "{connection}", state("used"), used);
     add("db.client.connection.count", "{connection}", state("idle"), (POOL - used).min(5));
     add("db.client.connection.pending_requests", "{request}", vec![name()], (wanted - POOL).max(0));
-    if timeouts > 0 {
-        add("db.client.connection.timeouts", "{timeout}", vec![name()], timeouts.cast_signed());
-    }
+    add("db.client.connection.timeouts", "{timeout}", vec![name()], timeouts.cast_signed());
     let mut waits = Distribution::default();
     waits.add(0.0004 + 0.25 * (wanted - POOL).max(0) as f64 / POOL as f64);
     let data = waits.histogram(
         vec![name()],
-        (now.saturating_sub(15_000_000_000), now),
+        (times.1.saturating_sub(15 * SECOND), times.1),
         Vec::new(),
         AggregationTemporality::Delta,
     );

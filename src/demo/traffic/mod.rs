@@ -76,7 +76,8 @@ pub(super) fn second(world: &World, conditions: &Conditions, spans_per_second: u
         let mut pending = vec![Begin { operation: entry, start, link: None }];
         while let Some(begin) = pending.pop() {
             let mut trace = Trace::new(world, conditions, &mut rng, &mut out, &mut pending);
-            let instance = trace.instance(begin.operation.service, None);
+            // What nobody takes now is lost to this shop: its queues and timers have no memory.
+            let Some(instance) = trace.taker(begin.operation) else { continue };
             let caller = Caller { link: begin.link, ..Caller::default() };
             trace.serve(begin.operation, instance, caller, begin.start);
         }
@@ -279,6 +280,14 @@ impl<'a> Trace<'a> {
         let close: Vec<usize> =
             all.iter().copied().filter(|i| near.is_none_or(|c| self.world.node_of(*i).cloud == c)).collect();
         pick(self.rng, if close.is_empty() { all } else { &close })
+    }
+
+    /// Who takes a request from outside, a message or a timer: somebody who is there.
+    fn taker(&mut self, id: OperationId) -> Option<usize> {
+        let all = &self.world.instances_of[id.service];
+        let there = |i: &usize| !self.conditions.ailment(self.world, *i, id).unreachable;
+        let there: Vec<usize> = all.iter().copied().filter(there).collect();
+        (!there.is_empty()).then(|| pick(self.rng, &there))
     }
 
     fn near(&mut self, instance: usize) -> Option<Cloud> {
