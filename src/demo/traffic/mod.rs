@@ -20,6 +20,7 @@ use super::{
     catalogue::{Cloud, Trigger},
     conditions::Conditions,
     estimate::NEAR,
+    fault::Ailment,
     logs,
     values::{id, lognormal, pick},
     world::{Action, OperationId, Pod, World},
@@ -172,36 +173,7 @@ impl<'a> Trace<'a> {
         let ailment = self.conditions.ailment(world, instance, operation_id);
         let span_id: [u8; 8] = id(self.rng);
         let parent = Parent { span_id, instance, operation: operation_id };
-        let actions = world.actions(operation_id);
-        let own = lognormal(self.rng, operation.own_ms * ailment.slowness, 0.45) * MS;
-        let pause = (own / (actions.len() + 1) as f64) as u64;
-        let mut now = start + pause;
-        let mut failure = None;
-        let refused = self.rng.random_bool(ailment.error_ratio);
-        if refused {
-            failure = Some(failure::of_symptom(ailment.symptom, world.service(operation_id.service).language));
-        } else {
-            if self.rng.random_bool(ailment.stall_ratio) {
-                let stall = (lognormal(self.rng, ailment.stall_ms, 0.35) * MS) as u64;
-                self.stalled(parent, ailment.symptom, now, stall);
-                now += stall;
-            }
-            for action in actions {
-                if self.out.spans.len() - self.first_span > MAX_TRACE_SPANS {
-                    break;
-                }
-                let (end, failed) = self.act(action, parent, now);
-                now = end + pause;
-                if failed.is_some() {
-                    failure = failed;
-                    break;
-                }
-            }
-        }
-        let own = refused || failure.is_none() && self.rng.random_bool(operation.error_ratio);
-        if own && !refused {
-            failure = Some(failure::usual(world.service(operation_id.service).language, self.rng));
-        }
+        let (now, failure, own) = self.work(parent, &ailment, start);
         let status = self.status(operation.trigger, operation.name, failure.as_ref());
         let pod = self.conditions.pod(instance);
         let described = logs::Told {
@@ -241,6 +213,37 @@ impl<'a> Trace<'a> {
             },
         );
         (now, failure)
+    }
+
+    /// What a service does for a call: when it is over, why it failed, and whether that is its own failure.
+    fn work(&mut self, parent: Parent, ailment: &Ailment, start: u64) -> (u64, Option<Failure>, bool) {
+        let operation = self.world.operation(parent.operation);
+        let language = self.world.service(parent.operation.service).language;
+        let actions = self.world.actions(parent.operation);
+        let own_nano = lognormal(self.rng, operation.own_ms * ailment.slowness, 0.45) * MS;
+        let pause = (own_nano / (actions.len() + 1) as f64) as u64;
+        let mut now = start + pause;
+        if self.rng.random_bool(ailment.error_ratio) {
+            return (now, Some(failure::of_symptom(ailment.symptom, language)), true);
+        }
+        if self.rng.random_bool(ailment.stall_ratio) {
+            let stall = (lognormal(self.rng, ailment.stall_ms, 0.35) * MS) as u64;
+            self.stalled(parent, ailment.symptom, now, stall);
+            now += stall;
+        }
+        for action in actions {
+            if self.out.spans.len() - self.first_span > MAX_TRACE_SPANS {
+                break;
+            }
+            let (end, failed) = self.act(action, parent, now);
+            now = end + pause;
+            if failed.is_some() {
+                return (now, failed, false);
+            }
+        }
+        let own = self.rng.random_bool(operation.error_ratio).then(|| failure::usual(language, self.rng));
+        let failed = own.is_some();
+        (now, own, failed)
     }
 
     fn act(&mut self, action: &Action, parent: Parent, start: u64) -> Outcome {
