@@ -17,7 +17,7 @@ pub(super) use self::{
     vitals::{Vitals, node_vitals, vitals},
 };
 use super::{
-    catalogue::SERVICES,
+    catalogue::{SERVICES, STORES},
     values::pick,
     world::{OperationId, World},
 };
@@ -156,8 +156,9 @@ impl Fault {
         let name = |service: usize| SERVICES[service].name.to_owned();
         let culprits = match self.place {
             Place::Store(store, owner) => {
-                let address = super::catalogue::STORES.iter().find(|s| s.name == store).map(|s| s.address.to_owned());
-                [Some(store.to_owned()), Some(name(owner)), address].into_iter().flatten().collect()
+                let described = STORES.iter().find(|s| s.name == store).expect("the tables above name stores");
+                let whole = format!("{}/{store}", described.system);
+                vec![store.to_owned(), whole, described.address.to_owned(), name(owner)]
             }
             Place::Peer(host, adapter) => vec![host.to_owned(), name(adapter)],
             Place::Service(service) => vec![name(service)],
