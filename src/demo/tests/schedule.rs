@@ -55,6 +55,12 @@ fn every_kind_comes_in_turn_with_quiet_between() {
 }
 
 #[test]
+fn the_default_shop_begins_with_a_bad_deployment() {
+    let (world, schedule) = live(47);
+    assert_eq!(schedule.fault(&world, 0).map(|fault| fault.kind), Some(Kind::BadDeploy));
+}
+
+#[test]
 fn the_history_is_healthy() {
     for seed in 0..5 {
         let (world, schedule) = live(seed);
