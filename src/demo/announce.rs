@@ -89,3 +89,35 @@ pub(super) fn is_announced(change: &Change) -> bool {
 fn author(at: u64) -> &'static str {
     AUTHORS[(at % AUTHORS.len() as u64) as usize]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::fault::{Kind, Occurrence, Schedule},
+        *,
+    };
+
+    const AT: u64 = 1_763_900_000;
+
+    #[test]
+    fn a_deployment_and_its_rollback_are_announced_and_a_restart_is_not() {
+        let world = World::new(3);
+        let faulty = |kind| Schedule { seed: 3, opens: AT, anchor: AT + 600, occurrence: Occurrence::Once(kind, 400) };
+        let schedule = faulty(Kind::BadDeploy);
+        let fault = schedule.fault(&world, 0).unwrap();
+        let changes = schedule.changes(&world, AT + 1200);
+        let out = changes.iter().find(|c| c.at() == fault.start).unwrap();
+        let told = event(&world, out);
+        assert_eq!((&told["kind"], &told["time"]), (&json!("deploy"), &json!("2025-11-23T12:23:20Z")));
+        assert!(told["from"].as_str().unwrap() < told["version"].as_str().unwrap(), "{told}");
+        assert!(changes.iter().all(is_announced));
+        let back = event(&world, changes.iter().find(|c| c.at() == fault.end - 30).unwrap());
+        assert_eq!((&back["version"], &back["from"]), (&told["from"], &told["version"]));
+        assert!(back["message"].as_str().unwrap().starts_with("roll back"));
+
+        let leak = faulty(Kind::MemoryLeak);
+        let end = leak.fault(&world, 0).unwrap().end;
+        let changes = leak.changes(&world, AT + 1200);
+        assert!(changes.iter().filter(|c| c.at() == end).all(|c| !is_announced(c)), "the same release again");
+    }
+}
