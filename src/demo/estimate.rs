@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     catalogue::Cloud,
+    fault::Place,
     objectives::JOURNEYS,
     world::{Action, OperationId, World, all_operations},
 };
@@ -37,18 +38,52 @@ fn spans_of_action(world: &World, action: &Action, known: &mut HashMap<Operation
     }
 }
 
+/// Operations that have objectives.
+fn journeys(world: &World) -> impl Iterator<Item = OperationId> {
+    all_operations()
+        .filter(|(id, operation)| JOURNEYS.contains(&(world.service(id.service).name, operation.name)))
+        .map(|(id, _)| id)
+}
+
+/// Journeys that cannot be made without what is broken, or for a node: in which its pods have a considerable part.
+pub(super) fn journeys_through(world: &World, place: Place) -> Vec<OperationId> {
+    let through = |id: &OperationId| match place {
+        Place::Node(node) => touched(world, node, *id) >= FELT,
+        _ => leads_to(world, *id, place),
+    };
+    journeys(world).filter(through).collect()
+}
+
+fn leads_to(world: &World, id: OperationId, place: Place) -> bool {
+    let here = match place {
+        Place::Service(service) => id.service == service,
+        Place::Operation(operation) => id == operation,
+        Place::Store(..) | Place::Peer(..) | Place::Node(_) => false,
+    };
+    here || world.actions(id).iter().any(|action| action_leads_to(world, action, place))
+}
+
+fn action_leads_to(world: &World, action: &Action, place: Place) -> bool {
+    match action {
+        Action::Call { target, required, .. } => *required && leads_to(world, *target, place),
+        Action::Together(actions) => actions.iter().any(|action| action_leads_to(world, action, place)),
+        Action::Query { store, .. } => matches!(place, Place::Store(name, _) if name == store.name),
+        Action::Peer { host, .. } => matches!(place, Place::Peer(name, _) if name == *host),
+        Action::Publish { .. } => false,
+    }
+}
+
 /// Nodes whose pods have a part in at least [`FELT`] of the calls of some journey; if there is none, the one with most.
 pub(super) fn felt_nodes(world: &World) -> Vec<usize> {
-    let share = |node: usize| {
-        let mut known = HashMap::new();
-        let journeys = all_operations()
-            .filter(|(id, operation)| JOURNEYS.contains(&(world.service(id.service).name, operation.name)))
-            .map(|(id, _)| 1.0 - untouched(world, node, id, None, &mut known));
-        journeys.fold(0.0, f64::max)
-    };
+    let share = |node: usize| journeys(world).map(|id| touched(world, node, id)).fold(0.0, f64::max);
     let shares: Vec<f64> = (0..world.nodes.len()).map(share).collect();
     let most = shares.iter().copied().fold(0.0, f64::max);
     (0..shares.len()).filter(|node| shares[*node] >= FELT.min(most)).collect()
+}
+
+/// Share of the calls of an operation that pass through a pod of the node.
+fn touched(world: &World, node: usize, id: OperationId) -> f64 {
+    1.0 - untouched(world, node, id, None, &mut HashMap::new())
 }
 
 type Known = HashMap<(OperationId, Option<Cloud>), f64>;

@@ -18,6 +18,7 @@ pub(super) use self::{
 };
 use super::{
     catalogue::{SERVICES, STORES},
+    estimate,
     values::pick,
     world::{OperationId, World},
 };
@@ -151,7 +152,8 @@ impl Fault {
     }
 
     /// What a right answer names, for tests only: `culprits` lists everything that one may rightly call it, the best
-    /// name first; `indicator` is a kind of the cause report and a part of its name.
+    /// name first; `indicator` is a kind of the cause report and a part of its name; `entries` are the operations with
+    /// objectives that cannot do without what is broken.
     pub(super) fn truth(&self, world: &World) -> Value {
         let name = |service: usize| SERVICES[service].name.to_owned();
         let culprits = match self.place {
@@ -180,8 +182,14 @@ impl Fault {
             Kind::MemoryLeak => ("metric", "memory".to_owned()),
             Kind::NoisyNeighbour => ("resource", culprits[0].clone()),
         };
+        let journeys = estimate::journeys_through(world, self.place);
+        let entries: Vec<Value> = journeys
+            .into_iter()
+            .map(|id| json!({"service": name(id.service), "operation": world.operation(id).name}))
+            .collect();
         json!({
             "kind": self.kind.name(),
+            "entries": entries,
             "culprits": culprits,
             "indicator": {"kind": indicator, "name": part},
             "start": self.start,

@@ -117,6 +117,18 @@ fn what_has_happened_does_not_depend_on_what_will() {
 }
 
 #[test]
+fn the_truth_names_culprits_and_the_journeys_they_are_on() {
+    for seed in 0..60 {
+        let (world, schedule) = live(seed);
+        for fault in faults(&world, &schedule, 6) {
+            let truth = fault.truth(&world);
+            let length = |key: &str| truth[key].as_array().map_or(0, Vec::len);
+            assert!(length("culprits") > 0 && length("entries") > 0, "seed {seed}: {truth}");
+        }
+    }
+}
+
+#[test]
 fn one_fault_is_one_fault() {
     for (seed, kind) in (0..30).zip(KINDS.into_iter().cycle()) {
         let world = World::new(seed);
