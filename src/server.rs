@@ -28,6 +28,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(8);
 /// What requests get of it to finish, and own telemetry to be stored; storage gets the rest.
 const DRAIN_LIMIT: Duration = Duration::from_secs(3);
 const REPORT_LIMIT: Duration = Duration::from_secs(1);
+/// Where objectives lie in the data directory.
+const OBJECTIVES: &str = "objectives";
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn run(options: &ServeOptions) -> anyhow::Result<()> {
@@ -130,10 +132,13 @@ fn announce(bound: &Bound) {
 fn start_demo(config: &Config, bound: &Bound) -> anyhow::Result<JoinHandle<()>> {
     let address = bound.otlp_grpc.context("--demo sends over OTLP/gRPC, which is off (listen.otlp_grpc)")?;
     let certificate = &config.listen.tls_certificate_file;
+    let objectives = config.storage.data_dir.join(OBJECTIVES);
+    demo::write_objectives(&objectives).with_context(|| format!("cannot write {}", objectives.display()))?;
     let options = demo::Options {
         target: format!("{}://{}", bound.scheme, reachable(address)),
         token: config::client_token(),
         tls_ca_file: (!certificate.as_os_str().is_empty()).then(|| certificate.clone()),
+        api: bound.http.map(|http| format!("{}://{}", bound.scheme, reachable(http))),
         ..demo::Options::default()
     };
     Ok(tokio::spawn(async move {

@@ -4,21 +4,40 @@ use std::collections::{HashMap, HashSet};
 
 use opentelemetry_proto::tonic::{common::v1::any_value::Value, metrics::v1::metric, trace::v1::Span};
 
+mod effects;
+mod promises;
+mod schedule;
+
 use super::{
     catalogue::{SERVICES, Step, Trigger},
+    conditions::Conditions,
     meters::Meters,
-    traffic::{Second, second},
-    world::{Action, OperationId, World, all_operations},
+    traffic::{self, Second},
+    world::{Action, OperationId, Pod, World, all_operations},
 };
 
 const AT: u64 = 1_763_900_000;
+
+/// A second in which nothing is wrong.
+fn second(world: &World, unix_second: u64, rate: u32) -> Second {
+    traffic::second(world, &Conditions::calm(world, unix_second), rate)
+}
 
 fn minute(world: &World) -> Vec<Second> {
     (AT..AT + 60).map(|s| second(world, s, 300)).collect()
 }
 
-fn spans(seconds: &[Second]) -> impl Iterator<Item = &(usize, Span)> {
+fn spans(seconds: &[Second]) -> impl Iterator<Item = &(Pod, Span)> {
     seconds.iter().flat_map(|s| &s.spans)
+}
+
+/// An attribute of a pod's resource that is text.
+fn attribute(world: &World, pod: Pod, key: &str) -> String {
+    let attributes = world.resource(pod.into()).attributes;
+    match attributes.into_iter().find(|a| a.key == key).and_then(|a| a.value?.value) {
+        Some(Value::StringValue(text)) => text,
+        other => panic!("{key} is {other:?}"),
+    }
 }
 
 #[test]
@@ -32,7 +51,7 @@ fn the_same_seed_tells_the_same_story_in_any_order() {
     let read = |world: &World, seconds: &[Second]| {
         let mut meters = Meters::new(AT * 1_000_000_000);
         seconds.iter().for_each(|s| meters.add(s));
-        meters.read(world, (AT + 15) * 1_000_000_000)
+        meters.read(world, &Conditions::calm(world, AT), (AT + 15) * 1_000_000_000)
     };
     assert_eq!(read(&one, &forward), read(&two, &backward));
 }
@@ -43,24 +62,20 @@ fn forty_seven_services_of_three_clouds_are_all_at_work() {
     assert_eq!(SERVICES.iter().map(|s| s.name).collect::<HashSet<_>>().len(), 47);
     let world = World::new(47);
     let seconds = minute(&world);
-    let seen: HashSet<usize> = spans(&seconds).map(|(i, _)| world.instances[*i].service).collect();
+    let seen: HashSet<usize> = spans(&seconds).map(|(pod, _)| world.instances[pod.instance].service).collect();
     assert_eq!(
         seen.len(),
         47,
         "no span of {:?}",
         (0..47).filter(|s| !seen.contains(s)).map(|s| SERVICES[s].name).collect::<Vec<_>>()
     );
-    let clouds: HashSet<&str> = world
+    let clouds: HashSet<String> = world
         .instances
         .iter()
-        .flat_map(|i| &i.resource.attributes)
-        .filter(|a| a.key == "cloud.provider")
-        .filter_map(|a| match a.value.as_ref()?.value.as_ref()? {
-            Value::StringValue(s) => Some(s.as_str()),
-            _ => None,
-        })
+        .enumerate()
+        .map(|(instance, _)| attribute(&world, Pod { instance, generation: 0, release: 0 }, "cloud.provider"))
         .collect();
-    assert_eq!(clouds, HashSet::from(["aws", "azure", "gcp"]));
+    assert_eq!(clouds, ["aws", "azure", "gcp"].map(str::to_owned).into());
 }
 
 #[test]
@@ -113,9 +128,9 @@ fn spans_nest_in_true_time_and_show_their_nodes_clock() {
     assert!(world.nodes.iter().all(|n| n.skew_nano.abs() <= 2_000_000_000));
     assert!(world.nodes.iter().any(|n| n.skew_nano.abs() > 200_000_000), "no clock is wrong");
     let seconds = minute(&world);
-    let by_id: HashMap<&[u8], &(usize, Span)> = spans(&seconds).map(|s| (s.1.span_id.as_slice(), s)).collect();
-    let truth = |(instance, span): &(usize, Span)| {
-        let skew = world.node_of(*instance).skew_nano;
+    let by_id: HashMap<&[u8], &(Pod, Span)> = spans(&seconds).map(|s| (s.1.span_id.as_slice(), s)).collect();
+    let truth = |(pod, span): &(Pod, Span)| {
+        let skew = world.node_of(pod.instance).skew_nano;
         (span.start_time_unix_nano.saturating_add_signed(-skew), span.end_time_unix_nano.saturating_add_signed(-skew))
     };
     let mut shifted = 0;
@@ -152,8 +167,8 @@ fn logs_point_at_spans_and_some_are_errors_or_chinese() {
 #[test]
 fn a_failure_reaches_its_callers() {
     let world = World::new(47);
-    let seconds = minute(&world);
-    let failed: Vec<&(usize, Span)> = spans(&seconds).filter(|(_, s)| s.status.is_some()).collect();
+    let seconds: Vec<Second> = (AT..AT + 180).map(|s| second(&world, s, 300)).collect();
+    let failed: Vec<&(Pod, Span)> = spans(&seconds).filter(|(_, s)| s.status.is_some()).collect();
     let roots = failed.iter().filter(|(_, s)| s.parent_span_id.is_empty()).count();
     assert!(roots > 0 && failed.len() > roots, "{} failed, {roots} of them roots", failed.len());
     assert!(failed.iter().all(|(_, s)| s.events.iter().any(|e| e.name == "exception")));
@@ -165,7 +180,7 @@ fn instruments_agree_with_the_spans() {
     let seconds: Vec<Second> = (AT..AT + 15).map(|s| second(&world, s, 300)).collect();
     let mut meters = Meters::new(AT * 1_000_000_000);
     seconds.iter().for_each(|s| meters.add(s));
-    let metrics = meters.read(&world, (AT + 15) * 1_000_000_000);
+    let metrics = meters.read(&world, &Conditions::calm(&world, AT), (AT + 15) * 1_000_000_000);
     let rpc = |id: OperationId| world.operation(id).trigger == Trigger::Rpc;
     let served = seconds.iter().flat_map(|s| &s.calls).filter(|c| rpc(c.operation)).count() as u64;
     let (mut counted, mut kinds) = (0, HashSet::new());
@@ -194,7 +209,7 @@ fn instruments_agree_with_the_spans() {
     assert_eq!(counted, served);
     assert_eq!(kinds.len(), 5, "{kinds:?}");
     // Delta instruments begin again, cumulative ones do not.
-    let again = meters.read(&world, (AT + 30) * 1_000_000_000);
+    let again = meters.read(&world, &Conditions::calm(&world, AT), (AT + 30) * 1_000_000_000);
     assert!(again.iter().any(|(_, m)| m.name == "http.server.request.duration"));
     assert!(again.iter().all(|(_, m)| m.name != "rpc.server.call.duration"));
 }
@@ -206,7 +221,7 @@ fn every_topic_has_consumers_and_every_service_says_something() {
             match action {
                 Action::Publish { topic, consumers } => out.push((topic, consumers.len())),
                 Action::Together(actions) => topics(actions, out),
-                Action::Call { .. } | Action::Query { .. } => {}
+                Action::Call { .. } | Action::Query { .. } | Action::Peer { .. } => {}
             }
         }
     }
