@@ -147,7 +147,10 @@ fn is_refused(error: &reqwest::Error) -> bool {
 }
 
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| error.source())
+    std::iter::successors(Some(error), |error| {
+        let error: &'a (dyn StdError + 'static) = *error;
+        error.source()
+    })
 }
 
 /// The innermost causes, without the URL, which may hold a secret.

@@ -96,6 +96,20 @@ impl Board {
         Some(counts.history(end))
     }
 
+    /// How much was bad of one objective within each of these stretches of time, `[start, end)`.
+    pub fn bad_within(&self, id: &str, times: &[(i64, i64)]) -> Vec<f64> {
+        let watched = self.watched();
+        let Some(counts) = watched.iter().find(|watched| watched.objective.id == id).map(|watched| &watched.counts)
+        else {
+            return vec![0.0; times.len()];
+        };
+        let bad = |(start, end): &(i64, i64)| {
+            let count = counts.within(*start, *end);
+            count.total - count.good
+        };
+        times.iter().map(bad).collect()
+    }
+
     pub(crate) fn watched(&self) -> MutexGuard<'_, Vec<Watched>> {
         self.0.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }

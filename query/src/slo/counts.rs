@@ -181,6 +181,15 @@ impl Counts {
         self.over_nano(self.window_nano, end_unix_nano)
     }
 
+    /// Counts of a stretch of the past, in slots of 5 min or, where those are gone, of an hour.
+    pub fn within(&self, start_unix_nano: i64, end_unix_nano: i64) -> Count {
+        let is_held = start_unix_nano.div_euclid(FIVE_MINUTES_NANO) >= self.middle.first;
+        let ring = if is_held { &self.middle } else { &self.coarse };
+        // Slots that begin before the stretch belong to it: trouble begins within one.
+        let start = start_unix_nano.div_euclid(ring.slot_nano) * ring.slot_nano;
+        ring.sum(start, end_unix_nano)
+    }
+
     /// Spans of the last hours, whatever the budget is made of.
     pub fn calls_over(&self, window_nano: i64, end_unix_nano: i64) -> Count {
         self.calls.sum(end_unix_nano.saturating_sub(window_nano), end_unix_nano)

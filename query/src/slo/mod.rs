@@ -7,6 +7,7 @@
 pub mod board;
 pub mod budget;
 pub mod counts;
+mod edit;
 pub mod evaluate;
 pub mod indicator;
 pub mod task;

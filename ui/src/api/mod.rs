@@ -1,8 +1,10 @@
 //! Endpoints, one family a file.
 
 pub(crate) mod admin;
+pub(crate) mod alerts;
 pub(crate) mod logs;
 pub(crate) mod services;
+pub(crate) mod slo;
 pub(crate) mod sql;
 pub(crate) mod status;
 pub(crate) mod traces;
@@ -25,6 +27,14 @@ pub(crate) mod traces;
         traces::search,
         traces::one,
         services::list,
+        slo::list,
+        slo::one,
+        slo::put,
+        slo::remove,
+        alerts::list,
+        alerts::incidents,
+        alerts::incident,
+        alerts::note,
         status::status,
         status::whoami,
         admin::flush,
