@@ -1,16 +1,17 @@
 //! When an alert fires and when it is resolved: pure.
 //!
 //! An objective has at most one alert of each severity. It fires when both windows of one of its pairs are spent too fast,
-//! and is resolved when no pair has been so for a minute ([`KEEP_FIRING_NANO`], Prometheus' `keep_firing_for`): the short
-//! window, a twelfth of the long one, ends it soon after the trouble has ended.
+//! and is resolved when no pair has been so for some evaluations (Prometheus' `keep_firing_for`): the short window, a twelfth of
+//! the long one, ends it soon after the trouble has ended.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::slo::budget::{PairStatus, Severity};
 
-/// An alert goes on this long after its last reason: a value at the limit does not make a series of alerts.
-pub const KEEP_FIRING_NANO: i64 = 60_000_000_000;
+/// An alert goes on for so many evaluations after its last reason (a minute, unless set otherwise): a value at the limit does
+/// not make a series of alerts.
+pub const KEEP_FIRING_EVALUATIONS: u32 = 6;
 
 /// An objective whose budget is, or was, spent too fast. Kept in the catalog as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,8 +94,9 @@ pub enum Step {
     Resolves,
 }
 
-/// The next step. `pairs` are those of the severity, the most urgent first.
-pub fn step(firing: Option<&Firing>, pairs: &[PairStatus], now_unix_nano: i64) -> Step {
+/// The next step. `pairs` are those of the severity, the most urgent first; `keep_nano` is how long an alert goes on without
+/// a reason.
+pub fn step(firing: Option<&Firing>, pairs: &[PairStatus], keep_nano: i64, now_unix_nano: i64) -> Step {
     let Some(firing) = firing else {
         let reason = pairs.iter().find(|pair| pair.is_too_fast());
         return reason.map_or(Step::Quiet, |pair| Step::Fires(*pair));
@@ -104,7 +106,7 @@ pub fn step(firing: Option<&Firing>, pairs: &[PairStatus], now_unix_nano: i64) -
     }
     // A wall clock that was set back starts the waiting anew.
     let since = firing.quiet_since_unix_nano.filter(|since| *since <= now_unix_nano).unwrap_or(now_unix_nano);
-    if now_unix_nano - since >= KEEP_FIRING_NANO {
+    if now_unix_nano - since >= keep_nano {
         Step::Resolves
     } else {
         Step::GoesOn { quiet_since_unix_nano: Some(since) }
@@ -124,6 +126,7 @@ mod tests {
     use crate::slo::budget::pairs;
 
     const NOW: i64 = 1_795_000_000_000_000_000;
+    const KEEP: i64 = 60_000_000_000;
 
     fn statuses(severity: Severity, burns: &[(Option<f64>, Option<f64>)]) -> Vec<PairStatus> {
         let pairs = pairs(Duration::from_secs(30 * 24 * 3600));
@@ -166,7 +169,7 @@ mod tests {
             ([(Some(99.0), Some(7.0)), (Some(6.1), Some(6.1))], Some(1800)),
             ([(None, Some(99.0)), (None, None)], None),
         ] {
-            let found = match step(None, &statuses(Severity::Page, &burns), NOW) {
+            let found = match step(None, &statuses(Severity::Page, &burns), KEEP, NOW) {
                 Step::Fires(status) => Some(status.pair.short.as_secs()),
                 Step::Quiet => None,
                 other => panic!("{other:?}"),
@@ -179,25 +182,25 @@ mod tests {
     fn a_firing_alert_ends_a_minute_after_its_last_reason() {
         let over = statuses(Severity::Page, &[(Some(1.0), Some(20.0)), (Some(1.0), Some(7.0))]);
         let since = |at| Step::GoesOn { quiet_since_unix_nano: at };
-        assert_eq!(step(Some(&firing(None)), &over, NOW), since(Some(NOW)));
-        assert_eq!(step(Some(&firing(Some(NOW))), &over, NOW + KEEP_FIRING_NANO - 1), since(Some(NOW)));
-        assert_eq!(step(Some(&firing(Some(NOW))), &over, NOW + KEEP_FIRING_NANO), Step::Resolves);
+        assert_eq!(step(Some(&firing(None)), &over, KEEP, NOW), since(Some(NOW)));
+        assert_eq!(step(Some(&firing(Some(NOW))), &over, KEEP, NOW + KEEP - 1), since(Some(NOW)));
+        assert_eq!(step(Some(&firing(Some(NOW))), &over, KEEP, NOW + KEEP), Step::Resolves);
         let again = statuses(Severity::Page, &[(Some(15.0), Some(20.0)), (Some(1.0), Some(7.0))]);
-        assert_eq!(step(Some(&firing(Some(NOW))), &again, NOW + KEEP_FIRING_NANO), since(None));
+        assert_eq!(step(Some(&firing(Some(NOW))), &again, KEEP, NOW + KEEP), since(None));
     }
 
     #[test]
     fn a_service_that_is_gone_does_not_end_its_alert_before_the_long_window_does() {
         let gone = statuses(Severity::Page, &[(None, Some(20.0)), (None, Some(7.0))]);
-        assert_eq!(step(Some(&firing(None)), &gone, NOW), Step::GoesOn { quiet_since_unix_nano: None });
+        assert_eq!(step(Some(&firing(None)), &gone, KEEP, NOW), Step::GoesOn { quiet_since_unix_nano: None });
         let long_gone = statuses(Severity::Page, &[(None, None), (None, None)]);
-        assert_eq!(step(Some(&firing(None)), &long_gone, NOW), Step::GoesOn { quiet_since_unix_nano: Some(NOW) });
+        assert_eq!(step(Some(&firing(None)), &long_gone, KEEP, NOW), Step::GoesOn { quiet_since_unix_nano: Some(NOW) });
     }
 
     #[test]
     fn a_clock_that_was_set_back_only_waits_longer() {
         let over = statuses(Severity::Page, &[(Some(1.0), Some(1.0)), (Some(1.0), Some(1.0))]);
-        let step = step(Some(&firing(Some(NOW + 1))), &over, NOW);
+        let step = step(Some(&firing(Some(NOW + 1))), &over, KEEP, NOW);
         assert_eq!(step, Step::GoesOn { quiet_since_unix_nano: Some(NOW) });
     }
 

@@ -33,7 +33,7 @@ use crate::{
         incident::Neighbours,
         notify::Receiver,
         record::{Committed, Records, Transitions},
-        state::{Alert, Firing, Step, alert_id, step},
+        state::{Alert, Firing, KEEP_FIRING_EVALUATIONS, Step, alert_id, step},
     },
     columns::Columns,
     error::{Error, Result},
@@ -64,6 +64,8 @@ pub struct Evaluator {
     records: Records,
     receivers: Vec<Receiver>,
     directory: PathBuf,
+    /// How long an alert goes on without a reason.
+    keep_firing_nano: i64,
     library: Library,
     /// The library is ahead of what is watched.
     is_stale: bool,
@@ -86,6 +88,8 @@ impl Evaluator {
             records,
             receivers: Receiver::of(&config.alert),
             directory: config.objective_directory(),
+            keep_firing_nano: i64::try_from((config.objective.interval * KEEP_FIRING_EVALUATIONS).as_nanos())
+                .unwrap_or(i64::MAX),
             library: Library::default(),
             is_stale: false,
             matcher: Matcher::default(),
@@ -250,7 +254,7 @@ impl Evaluator {
         };
         let watched: Vec<Arc<Objective>> =
             self.board.watched().iter().map(|watched| Arc::clone(&watched.objective)).collect();
-        let transitions = transitions(&watched, pairs, &mut firing, now);
+        let transitions = transitions(&watched, pairs, &mut firing, self.keep_firing_nano, now);
         if transitions.fired.is_empty() && transitions.resolved.is_empty() {
             self.firing = Some(firing);
             return Ok(Committed::default());
@@ -368,6 +372,7 @@ fn transitions(
     watched: &[Arc<Objective>],
     pairs: &[Vec<PairStatus>],
     firing: &mut HashMap<(String, Severity), Firing>,
+    keep_firing_nano: i64,
     now: i64,
 ) -> Transitions {
     let mut transitions = Transitions::default();
@@ -376,7 +381,7 @@ fn transitions(
             let of_severity: Vec<PairStatus> =
                 pairs.iter().filter(|status| status.pair.severity == severity).copied().collect();
             let current = firing.get_mut(&(objective.id.clone(), severity));
-            match (step(current.as_deref(), &of_severity, now), current) {
+            match (step(current.as_deref(), &of_severity, keep_firing_nano, now), current) {
                 (Step::Fires(reason), _) => transitions.fired.push(new_alert(objective, severity, &reason, now)),
                 (Step::Resolves, Some(current)) => transitions.resolved.push(current.alert.resolved(now)),
                 (Step::GoesOn { quiet_since_unix_nano }, Some(current)) => {
