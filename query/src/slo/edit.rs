@@ -64,7 +64,8 @@ impl Query {
 
 /// Whether an id is one of a document's.
 fn is_of(id: &str, name: &str) -> bool {
-    id.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    let is_number = |rest: &str| rest.strip_prefix('.').is_some_and(|number| number.parse::<u32>().is_ok());
+    id.strip_prefix(name).is_some_and(|rest| rest.is_empty() || is_number(rest))
 }
 
 /// A name of a document is a name of a file: letters, digits, `-`, `_` and `.`, not hidden.

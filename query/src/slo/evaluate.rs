@@ -36,7 +36,7 @@ use crate::{
         state::{Alert, Firing, KEEP_FIRING_EVALUATIONS, Step, alert_id, step},
     },
     columns::Columns,
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     search::timestamp,
 };
 
@@ -67,6 +67,8 @@ pub struct Evaluator {
     /// How long an alert goes on without a reason.
     keep_firing_nano: i64,
     library: Library,
+    /// The directory was listed at least once.
+    is_read: bool,
     /// The library is ahead of what is watched.
     is_stale: bool,
     matcher: Matcher,
@@ -91,6 +93,7 @@ impl Evaluator {
             keep_firing_nano: i64::try_from((config.objective.interval * KEEP_FIRING_EVALUATIONS).as_nanos())
                 .unwrap_or(i64::MAX),
             library: Library::default(),
+            is_read: false,
             is_stale: false,
             matcher: Matcher::default(),
             seen: HashMap::new(),
@@ -128,12 +131,17 @@ impl Evaluator {
         let read = tokio::task::spawn_blocking(move || directory::read(&directory)).await;
         match read.map_err(|error| Error::internal(format!("objectives: {error}")))? {
             Ok(files) => {
+                self.is_read = true;
                 if self.library.update(files, now) {
                     self.is_stale = true;
                     self.tell_problems();
                 }
             }
-            // What is in force stays.
+            // What is in force stays. Before anything is, nothing is known about what fires.
+            Err(error) if !self.is_read => {
+                let directory = self.directory.display();
+                return Err(Error::new(ErrorKind::Unavailable, format!("{directory} cannot be listed: {error}")));
+            }
             Err(error) => tracing::warn!(directory = %self.directory.display(), %error, "objectives cannot be listed"),
         }
         if self.is_stale {
