@@ -201,7 +201,7 @@ async fn a_catalog_of_a_later_version_is_refused_and_left_alone() {
     let refused = SqliteCatalog::open(directory.path()).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Invalid);
     let message = refused.to_string();
-    assert!(message.contains("schema version 999, this program knows up to 2"), "{message}");
+    assert!(message.contains("schema version 999, this program knows up to 3"), "{message}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
