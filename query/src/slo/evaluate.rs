@@ -426,3 +426,6 @@ fn new_alert(objective: &Objective, severity: Severity, reason: &PairStatus, now
         incident: String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;
