@@ -27,7 +27,7 @@ pub use self::{
     memory::machine_memory_bytes,
     settings::{
         Alert, Auth, Cause, Compaction, Config, Ingest, Listen, LogFormat, Memory, Objective, Query, Retention, Role,
-        Storage, Telemetry, Token,
+        Rollup, Storage, Telemetry, Token,
     },
     units::{Age, Budget, ByteSize, Listener},
 };

@@ -20,6 +20,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// Where and how rows are kept.
     pub storage: Storage,
+    /// What is counted of telemetry on its way in.
+    pub rollup: Rollup,
     /// Merging of small segments.
     pub compaction: Compaction,
     /// How long rows are kept.
@@ -149,6 +151,18 @@ pub struct Storage {
     pub zstd_level: i32,
     pub attribute_column_min_ratio: f64,
     pub attribute_column_max_count: usize,
+}
+
+/// What is counted of telemetry on its way in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml states meaning and unit of each key")]
+pub struct Rollup {
+    #[serde(with = "units::duration")]
+    pub edge_wait: Duration,
+    pub edge_pending_max: usize,
+    pub max_operations: usize,
+    pub max_patterns: usize,
 }
 
 /// Merging of small segments.

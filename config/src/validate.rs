@@ -127,6 +127,7 @@ fn durations(config: &Config, rules: &mut Rules) {
     between("ingest.retry_after", config.ingest.retry_after, Duration::from_millis(10), 60 * 60 * second);
     between("storage.flush_age", config.storage.flush_age, Duration::from_millis(100), DAY);
     between("storage.time_bucket", config.storage.time_bucket, 60 * second, 366 * DAY);
+    between("rollup.edge_wait", config.rollup.edge_wait, second, DAY);
     between("compaction.interval", config.compaction.interval, Duration::from_millis(100), DAY);
     between("compaction.grace", config.compaction.grace, Duration::ZERO, DAY);
     between("retention.interval", config.retention.interval, Duration::from_millis(100), DAY);
@@ -176,6 +177,14 @@ fn counts(config: &Config, rules: &mut Rules) {
         "storage.attribute_column_max_count",
         "0 to 1000: each costs memory in every reader",
     );
+    let rollup = &config.rollup;
+    rules.require(
+        (1_000..=10_000_000).contains(&rollup.edge_pending_max),
+        "rollup.edge_pending_max",
+        "1000 to 10000000",
+    );
+    rules.require((1..=100_000).contains(&rollup.max_operations), "rollup.max_operations", "1 to 100000");
+    rules.require((1..=1_000_000).contains(&rollup.max_patterns), "rollup.max_patterns", "1 to 1000000");
     rules.require(config.compaction.min_segments >= 2, "compaction.min_segments", "at least 2");
     rules.require((8..=4096).contains(&query.max_statement_depth), "query.max_statement_depth", "8 to 4096");
     rules.require(query.max_concurrent > 0, "query.max_concurrent", "at least 1");

@@ -270,7 +270,8 @@ fn planned(message: &str) -> Error {
     let message = one_line(message);
     if message.starts_with("table 'rootline.public.") {
         let name = message.trim_start_matches("table 'rootline.public.").split('\'').next().unwrap_or_default();
-        let known = "logs, spans, metrics, histograms, exponential_histograms, summaries, exemplars, series";
+        let known = "logs, spans, metrics, histograms, exponential_histograms, summaries, exemplars, series, span_metrics, \
+                     service_edges, log_patterns, changes";
         return Error::invalid(format!("there is no table {name:?}")).hint(format!("there are {known}"));
     }
     Error::invalid(message)

@@ -8,10 +8,13 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
+use arrow::record_batch::RecordBatch;
+
 use crate::{
     catalog::Publication,
     error::{Error, Result},
     model::{Table, Tenant},
+    rollup,
     segment::{BuiltSegment, Segment, SegmentId, SegmentMeta},
     store::{Place, Published, Sealed, Store},
 };
@@ -22,14 +25,14 @@ pub(crate) const SEGMENTS: &str = "segments";
 impl Store {
     /// Seals everything and flushes it.
     pub(crate) async fn flush_all(&self) -> Result<()> {
-        self.view_mut().seal(|_| true);
+        self.seal(|_| true);
         self.flush_sealed().await
     }
 
     /// Seals what is old enough, and flushes all that is sealed.
     pub(crate) async fn flush_due(&self) -> Result<()> {
         let (now, max_age) = (self.environment.clock.monotonic(), self.config.storage.flush_age);
-        self.view_mut().seal(|memtable| now.saturating_sub(memtable.since()) >= max_age);
+        self.seal(|memtable| now.saturating_sub(memtable.since()) >= max_age);
         self.flush_sealed().await
     }
 
@@ -86,6 +89,7 @@ impl Store {
                 segments: self.write_segments(place, sealed).await?,
                 keys: self.duplicates.stored_between(published.keys_through, sealed.through_sequence),
                 keys_from_sequence: self.duplicates.oldest_sequence(),
+                state: sealed.state.clone(),
             },
         };
         *sealed.publication.lock().unwrap_or_else(PoisonError::into_inner) = Some(publication.clone());
@@ -99,20 +103,20 @@ impl Store {
     async fn write_segments(&self, place: &Place, sealed: &Arc<Sealed>) -> Result<Vec<SegmentMeta>> {
         let (builder, settings) = (Arc::clone(&self.environment.builder), self.config.storage.clone());
         let (table, rows) = (place.1, Arc::clone(sealed));
-        let built = self
+        let (row_count, built) = self
             .environment
             .threads
             .blocking(move || {
-                let batches: Vec<_> = rows.rows.batches().iter().map(|batch| (**batch).clone()).collect();
-                builder.build(table, &batches, &settings)
+                let batches = rows.rows.batches().iter().map(|batch| (**batch).clone()).collect();
+                let batches = rollup::combined(table, batches)?;
+                let row_count: usize = batches.iter().map(RecordBatch::num_rows).sum();
+                let built = if row_count == 0 { Vec::new() } else { builder.build(table, &batches, &settings)? };
+                Ok((row_count, built))
             })
             .await?;
         let built_rows: u64 = built.iter().map(|segment| segment.row_count).sum();
-        if built_rows != sealed.rows.row_count() as u64 {
-            return Err(Error::internal(format!(
-                "segments of {table} hold {built_rows} of {} rows",
-                sealed.rows.row_count()
-            )));
+        if built_rows != row_count as u64 {
+            return Err(Error::internal(format!("segments of {table} hold {built_rows} of {row_count} rows")));
         }
         self.put_segments(&place.0, built).await
     }

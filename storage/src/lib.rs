@@ -1,6 +1,7 @@
 //! How telemetry is kept, found and dropped.
 //!
 //! [`Storage::append`]: duplicate check -> WAL (fsync) -> memtable -> acknowledged (`append`, `wal`, `memtable`).
+//! `rollup`: what follows from rows on their way in (calls, edges, patterns, versions) goes to derived tables beside them.
 //! `flush`: a sealed memtable -> sorted segments -> one catalog transaction that publishes them and moves the checkpoint.
 //! [`Storage::snapshot`]: memtables + segments of one catalog version, for one reader. `compaction` and `retention`
 //! exchange and drop segments; their files stay until the last reader and a grace time have passed.
@@ -22,6 +23,7 @@ pub mod pattern;
 pub mod random;
 mod recover;
 mod retention;
+pub mod rollup;
 pub mod schema;
 pub mod segment;
 #[cfg(test)]

@@ -261,6 +261,7 @@ impl Store {
                 segments: Vec::new(),
                 keys: self.duplicates.stored_between(published.keys_through, committed),
                 keys_from_sequence: self.duplicates.oldest_sequence(),
+                state: None,
             };
             self.environment.catalog.publish(&publication).await?;
         }

@@ -66,16 +66,22 @@ impl Memtable {
     /// # Errors
     /// `Internal` when small batches cannot be merged: never for batches of the table's schema.
     pub(crate) fn insert(&mut self, rows: RecordBatch, sequences: (u64, u64), now: Duration) -> Result<()> {
-        if self.sequences.is_none() {
-            self.since = now;
-        }
-        self.sequences = Some((self.sequences.map_or(sequences.0, |(first, _)| first), sequences.1));
+        self.touch(sequences, now);
         if let Some(range) = time_range(self.table, &rows) {
             self.time_range = Some(self.time_range.map_or(range, |known| known.union(range)));
         }
         self.row_count += rows.num_rows();
         self.push(rows, 0);
         self.merge_small()
+    }
+
+    /// Notes that these sequences count for the table, with or without rows: what is remembered of them is published with
+    /// the next flush.
+    pub(crate) fn touch(&mut self, sequences: (u64, u64), now: Duration) {
+        if self.sequences.is_none() {
+            self.since = now;
+        }
+        self.sequences = Some((self.sequences.map_or(sequences.0, |(first, _)| first), sequences.1));
     }
 
     fn push(&mut self, rows: RecordBatch, level: u32) {
@@ -116,9 +122,9 @@ impl Memtable {
         self.bytes
     }
 
-    /// Whether there are no rows.
+    /// Whether there is nothing to flush: no rows, and nothing remembered.
     pub(crate) const fn is_empty(&self) -> bool {
-        self.row_count == 0
+        self.sequences.is_none()
     }
 
     /// Smallest range that holds the time of every row.

@@ -10,8 +10,9 @@ use crate::{
     error::{Error, ErrorKind, Result},
     files::{FileSystem, TEMPORARY_SUFFIX},
     flush::SEGMENTS,
+    model::{Batch, TableRows},
     status::Recovery,
-    store::{Published, Store},
+    store::{Place, Published, Store},
     wal::{
         Wal,
         file_name::{DIRECTORY, FILE_HEADER_BYTES, FileName},
@@ -71,6 +72,11 @@ impl Store {
         for key in &contents.keys {
             self.duplicates.remember(key);
         }
+        let mut rollups = self.rollups();
+        for (place, state) in &contents.states {
+            rollups.load(place, state);
+        }
+        drop(rollups);
         let mut view = self.view_mut();
         view.catalog_version = contents.version;
         for meta in &contents.segments {
@@ -169,22 +175,42 @@ impl Store {
                 stored_unix_nano: found.header.appended_unix_nano,
             })
         });
-        let now = self.environment.clock.monotonic();
         let mut rows = 0;
+        if is_first {
+            rows = self.replay_rows(contents, found, batch)?;
+        }
         let mut view = self.view_mut();
         view.committed_sequence = view.committed_sequence.max(sequence);
-        if is_first {
-            for table in batch.tables {
-                let place = (batch.tenant.clone(), table.table);
-                if contents.checkpoints.get(&place).is_none_or(|checkpoint| *checkpoint < sequence) {
-                    rows += table.rows.num_rows() as u64;
-                    view.insert(&place, table.rows, (sequence, sequence), now)?;
-                }
-            }
-        }
         drop(view);
         self.recovery.rows += rows;
         Ok(())
+    }
+
+    /// Puts the rows of a frame, and what follows from them, into the memtables of the tables that do not have them in
+    /// segments. Returns how many rows of the frame itself.
+    fn replay_rows(&self, contents: &Contents, found: &Found<'_>, batch: Batch) -> Result<u64> {
+        let sequence = found.header.sequence;
+        let is_missing =
+            |place: &Place| contents.checkpoints.get(place).is_none_or(|checkpoint| *checkpoint < sequence);
+        let placed = |table: TableRows| ((batch.tenant.clone(), table.table), vec![table.rows]);
+        let mut own: Vec<_> = batch.tables.into_iter().map(placed).collect();
+        let mut rollups = self.rollups();
+        let derived = rollups.derive(&mut own, found.header.appended_unix_nano, is_missing);
+        let (now, mut rows) = (self.environment.clock.monotonic(), 0);
+        let mut view = self.view_mut();
+        for (place, batches) in own.into_iter().filter(|(place, _)| is_missing(place)) {
+            for batch in batches {
+                rows += batch.num_rows() as u64;
+                view.insert(&place, batch, (sequence, sequence), now)?;
+            }
+        }
+        for (place, batches) in derived.rows {
+            for batch in batches {
+                view.insert(&place, batch, (sequence, sequence), now)?;
+            }
+        }
+        derived.touched.iter().for_each(|place| view.touch(place, (sequence, sequence), now));
+        Ok(rows)
     }
 }
 

@@ -32,9 +32,16 @@ const fn age(table: Table, settings: &config::Retention) -> Age {
     match table {
         Table::Logs => settings.logs,
         Table::Spans => settings.spans,
-        Table::Metrics | Table::Histograms | Table::ExponentialHistograms | Table::Summaries | Table::Exemplars => {
-            settings.metrics
-        }
+        Table::LogPatterns => settings.logs,
+        // Counts are small, and comparing with last year is what they are for.
+        Table::Metrics
+        | Table::Histograms
+        | Table::ExponentialHistograms
+        | Table::Summaries
+        | Table::Exemplars
+        | Table::SpanMetrics
+        | Table::ServiceEdges
+        | Table::Changes => settings.metrics,
     }
 }
 

@@ -15,6 +15,7 @@ use std::{
 };
 
 use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
 use tokio::sync::{Notify, broadcast};
 
 use crate::{
@@ -25,6 +26,7 @@ use crate::{
     memtable::{self, Memtable},
     model::{Table, Tenant},
     retention::Retired,
+    rollup::AllRollups,
     segment::{Segment, SegmentCache},
     snapshot::{Snapshot, TableSnapshot},
     status::{Recovery, Status, TableStatus},
@@ -36,6 +38,8 @@ const TAIL_BATCHES: usize = 256;
 
 /// A tenant's table.
 pub(crate) type Place = (Tenant, Table);
+/// Rows on their way into the memtables of a table.
+pub(crate) type PlacedRows = (Place, Vec<RecordBatch>);
 
 pub(crate) struct Store {
     pub(crate) config: config::Config,
@@ -46,6 +50,8 @@ pub(crate) struct Store {
     pub(crate) reserved_bytes: Arc<AtomicUsize>,
     pub(crate) cache: Arc<SegmentCache>,
     view: RwLock<View>,
+    /// Taken before the view where both are: what is remembered and what is visible change together.
+    rollups: Mutex<AllRollups>,
     tails: HashMap<Table, broadcast::Sender<RecordBatch>>,
     /// One flush at a time, so that a table's checkpoints are published in order.
     pub(crate) flushing: tokio::sync::Mutex<Published>,
@@ -99,6 +105,8 @@ pub(crate) struct Sealed {
     pub(crate) rows: Memtable,
     /// All rows of the table in frames up to this sequence are in it or were flushed before.
     pub(crate) through_sequence: u64,
+    /// What the table remembers as of then; `None` for tables that remember nothing.
+    pub(crate) state: Option<Bytes>,
     /// Segments that are written and whose publication is not known to have happened: the same is tried again.
     pub(crate) publication: Mutex<Option<Publication>>,
 }
@@ -136,18 +144,31 @@ impl View {
         inserted
     }
 
-    /// Seals the active memtables that `is_due`.
-    pub(crate) fn seal(&mut self, is_due: impl Fn(&Memtable) -> bool) -> usize {
+    /// Seals the active memtables that `is_due`, each with what its table remembers.
+    fn seal(&mut self, rollups: &mut AllRollups, is_due: impl Fn(&Memtable) -> bool) -> usize {
         let through_sequence = self.committed_sequence;
         let mut sealed = 0;
-        for ((_, table), view) in &mut self.tables {
-            if !view.active.is_empty() && is_due(&view.active) {
-                let rows = std::mem::replace(&mut view.active, Memtable::new(*table));
-                view.sealed.push(Arc::new(Sealed { rows, through_sequence, publication: Mutex::default() }));
-                sealed += 1;
+        for (place, view) in &mut self.tables {
+            if view.active.is_empty() || !is_due(&view.active) {
+                continue;
             }
+            let state = match rollups.seal(place) {
+                Ok(state) => state,
+                Err(error) => {
+                    // The memtable stays open: its frames stay in the WAL, and the next try may succeed.
+                    tracing::error!(%error, table = %place.1, "what a table remembers cannot be written down");
+                    continue;
+                }
+            };
+            let rows = std::mem::replace(&mut view.active, Memtable::new(place.1));
+            view.sealed.push(Arc::new(Sealed { rows, through_sequence, state, publication: Mutex::default() }));
+            sealed += 1;
         }
         sealed
+    }
+
+    pub(crate) fn touch(&mut self, place: &Place, sequences: (u64, u64), now: Duration) {
+        self.table(place).active.touch(sequences, now);
     }
 
     /// Rows of all frames up to this sequence are in segments once the oldest sealed memtable of `published` is.
@@ -175,6 +196,7 @@ impl Store {
             reserved_bytes: Arc::default(),
             cache: SegmentCache::new(usize::try_from(config.memory.cache_bytes()).unwrap_or(usize::MAX)),
             view: RwLock::default(),
+            rollups: Mutex::new(AllRollups::new(&config.rollup)),
             tails: Table::ALL.into_iter().map(|table| (table, broadcast::channel(TAIL_BATCHES).0)).collect(),
             flushing: tokio::sync::Mutex::new(published),
             exchanging: tokio::sync::Mutex::default(),
@@ -197,6 +219,16 @@ impl Store {
 
     pub(crate) fn view_mut(&self) -> RwLockWriteGuard<'_, View> {
         self.view.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn rollups(&self) -> MutexGuard<'_, AllRollups> {
+        self.rollups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Seals the active memtables that `is_due`.
+    pub(crate) fn seal(&self, is_due: impl Fn(&Memtable) -> bool) -> usize {
+        let mut rollups = self.rollups();
+        self.view_mut().seal(&mut rollups, is_due)
     }
 
     pub(crate) fn retired(&self) -> MutexGuard<'_, Vec<Retired>> {
@@ -371,29 +403,35 @@ impl Committed<Pending> for Store {
             }
         }
         // Small requests are merged before anybody has to wait for the lock.
-        let gathered: Vec<_> = rows
+        let mut gathered: Vec<_> = rows
             .into_iter()
             .map(|(place, batches)| {
                 let gathered = memtable::gather(place.1, batches.clone()).unwrap_or(batches);
                 (place, gathered)
             })
             .collect();
-        let now = self.environment.clock.monotonic();
+        let sequences = (first_sequence, last_sequence);
         let flush_size = self.config.storage.flush_size.as_usize();
+        let mut rollups = self.rollups();
+        let now_unix_nano = self.environment.clock.now_unix_nano();
+        let derived = rollups.derive(&mut gathered, now_unix_nano, |_| true);
         let is_flush_due = {
+            let now = self.environment.clock.monotonic();
             let mut view = self.view_mut();
             view.committed_sequence = last_sequence;
-            for (place, batches) in &gathered {
+            for (place, batches) in gathered.iter().chain(&derived.rows) {
                 for batch in batches {
-                    if let Err(error) = view.insert(place, batch.clone(), (first_sequence, last_sequence), now) {
+                    if let Err(error) = view.insert(place, batch.clone(), sequences, now) {
                         // The rows are in; only merging small batches failed.
                         tracing::error!(%error, table = %place.1, "small batches cannot be merged");
                     }
                 }
             }
+            derived.touched.iter().for_each(|place| view.touch(place, sequences, now));
             metrics::gauge!("rootline_memtable_bytes").set(view.memtable_bytes as f64);
-            view.seal(|memtable| memtable.bytes() >= flush_size) > 0
+            view.seal(&mut rollups, |memtable| memtable.bytes() >= flush_size) > 0
         };
+        drop(rollups);
         for ((_, table), batches) in gathered {
             let tail = &self.tails[&table];
             if tail.receiver_count() > 0 {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use super::{Catalog, Contents, Document, DocumentChange, Publication, StoredKey};
 use crate::{
@@ -42,6 +43,7 @@ struct State {
     checkpoints: BTreeMap<(Tenant, Table), u64>,
     keys: BTreeMap<(Tenant, BatchKey), StoredKey>,
     documents: BTreeMap<(String, String), Document>,
+    states: BTreeMap<(Tenant, Table), Bytes>,
 }
 
 impl MemoryCatalog {
@@ -87,6 +89,7 @@ impl Catalog for MemoryCatalog {
             segments: state.segments.values().cloned().collect(),
             checkpoints: state.checkpoints.clone(),
             keys,
+            states: state.states.clone(),
         })
     }
 
@@ -97,7 +100,8 @@ impl Catalog for MemoryCatalog {
             state.wal_floor = state.wal_floor.max(publication.wal_floor);
             let place = (publication.tenant.clone(), publication.table);
             if state.checkpoints.get(&place).is_none_or(|at| *at < publication.through_sequence) {
-                state.checkpoints.insert(place, publication.through_sequence);
+                state.checkpoints.insert(place.clone(), publication.through_sequence);
+                state.states.extend(publication.state.clone().map(|bytes| (place, bytes)));
                 state.segments.extend(publication.segments.iter().map(|meta| (meta.id.clone(), meta.clone())));
                 state.version += 1;
                 let keys = publication.keys.iter().map(|key| ((key.tenant.clone(), key.key), key.clone()));

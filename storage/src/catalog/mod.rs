@@ -2,7 +2,8 @@
 //! which requests were stored lately.
 //!
 //! Named invariants, the same in every home:
-//! - *one step*: a publication adds its segments, moves its table's checkpoint and keeps its batch keys, or does nothing.
+//! - *one step*: a publication adds its segments, moves its table's checkpoint, and keeps its batch keys and its state, or
+//!   does nothing.
 //! - *forward*: a checkpoint never moves back; a publication at or behind it raises the floor at most.
 //! - *floor*: the floor of the WAL never moves down.
 //! - *exchange*: a replacement removes live segments only, and all of them or none.
@@ -18,6 +19,7 @@ mod tests;
 use std::{collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 pub use self::{
     document::{Document, DocumentChange},
@@ -58,6 +60,8 @@ pub struct Contents {
     pub wal_floor: u64,
     /// Requests of the last window, oldest first.
     pub keys: Vec<StoredKey>,
+    /// What derived tables remember, as of their checkpoints.
+    pub states: BTreeMap<(Tenant, Table), Bytes>,
 }
 
 /// A flushed memtable becoming visible.
@@ -78,6 +82,8 @@ pub struct Publication {
     pub keys: Vec<StoredKey>,
     /// Keys with a smaller sequence are forgotten.
     pub keys_from_sequence: u64,
+    /// What a derived table must remember from this checkpoint on; `None` for tables that remember nothing.
+    pub state: Option<Bytes>,
 }
 
 /// The home of the catalog.

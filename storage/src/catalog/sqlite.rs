@@ -3,6 +3,7 @@
 use std::{borrow::Cow, path::Path, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use sqlx::{
     Row as _, Sqlite, SqlitePool, Transaction,
     migrate::Migrator,
@@ -111,6 +112,10 @@ impl Catalog for SqliteCatalog {
                 .fetch_all(&mut *transaction)
                 .await
                 .map_err(unavailable)?;
+        let states = sqlx::query("SELECT tenant, table_name, state FROM derived_states")
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
         transaction.commit().await.map_err(unavailable)?;
         Ok(Contents {
             is_new: self.is_new,
@@ -119,6 +124,7 @@ impl Catalog for SqliteCatalog {
             segments: segments.iter().map(segment).collect::<Result<_>>()?,
             checkpoints: checkpoints.iter().map(checkpoint).collect::<Result<_>>()?,
             keys: keys.iter().map(stored_key).collect::<Result<_>>()?,
+            states: states.iter().map(state).collect::<Result<_>>()?,
         })
     }
 
@@ -148,6 +154,15 @@ impl Catalog for SqliteCatalog {
             return Ok(version);
         }
         add_segments(&mut transaction, &publication.segments).await?;
+        if let Some(state) = &publication.state {
+            sqlx::query("INSERT OR REPLACE INTO derived_states (tenant, table_name, state) VALUES (?, ?, ?)")
+                .bind(tenant.as_str())
+                .bind(table.name())
+                .bind(state.to_vec())
+                .execute(&mut *transaction)
+                .await
+                .map_err(unavailable)?;
+        }
         for key in &publication.keys {
             sqlx::query(
                 "INSERT OR REPLACE INTO batch_keys (tenant, batch_key, sequence, stored_unix_nano) VALUES (?, ?, ?, ?)",
@@ -298,6 +313,14 @@ fn checkpoint(row: &SqliteRow) -> Result<((Tenant, Table), u64)> {
     let sequence: i64 = row.try_get("sequence").map_err(unavailable)?;
     let table = table.parse().map_err(|error: String| Error::corrupt("catalog: checkpoint").with_source(error))?;
     Ok(((Tenant::new(tenant), table), sequence.cast_unsigned()))
+}
+
+fn state(row: &SqliteRow) -> Result<((Tenant, Table), Bytes)> {
+    let tenant: String = row.try_get("tenant").map_err(unavailable)?;
+    let table: String = row.try_get("table_name").map_err(unavailable)?;
+    let state: Vec<u8> = row.try_get("state").map_err(unavailable)?;
+    let table = table.parse().map_err(|error: String| Error::corrupt("catalog: derived state").with_source(error))?;
+    Ok(((Tenant::new(tenant), table), state.into()))
 }
 
 fn stored_key(row: &SqliteRow) -> Result<StoredKey> {

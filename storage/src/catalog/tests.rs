@@ -33,6 +33,7 @@ fn publication(through_sequence: u64, segments: &[&str], keys: Vec<StoredKey>) -
         segments: segments.iter().map(|id| meta(id)).collect(),
         keys,
         keys_from_sequence: 0,
+        state: None,
     }
 }
 

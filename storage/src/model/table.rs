@@ -20,11 +20,19 @@ pub enum Table {
     Summaries = 6,
     /// A row is an exemplar of a data point.
     Exemplars = 7,
+    /// A row counts calls of one operation in ten seconds. Derived from spans.
+    SpanMetrics = 8,
+    /// A row counts calls from one service to another in ten seconds. Derived from spans.
+    ServiceEdges = 9,
+    /// A row counts log records of one pattern in a minute. Derived from logs.
+    LogPatterns = 10,
+    /// A row is a change: reported, or derived from a `service.version` that was not seen before.
+    Changes = 11,
 }
 
 impl Table {
     /// Every table, in the order of its number.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Logs,
         Self::Spans,
         Self::Metrics,
@@ -32,7 +40,15 @@ impl Table {
         Self::ExponentialHistograms,
         Self::Summaries,
         Self::Exemplars,
+        Self::SpanMetrics,
+        Self::ServiceEdges,
+        Self::LogPatterns,
+        Self::Changes,
     ];
+
+    /// Tables with rows that follow from rows of other tables: they are derived again at replay, each from its own
+    /// checkpoint on (`rollup`).
+    pub const DERIVED: [Self; 4] = [Self::SpanMetrics, Self::ServiceEdges, Self::LogPatterns, Self::Changes];
 
     /// Name in SQL, in paths and in metrics.
     pub const fn name(self) -> &'static str {
@@ -44,6 +60,10 @@ impl Table {
             Self::ExponentialHistograms => "exponential_histograms",
             Self::Summaries => "summaries",
             Self::Exemplars => "exemplars",
+            Self::SpanMetrics => "span_metrics",
+            Self::ServiceEdges => "service_edges",
+            Self::LogPatterns => "log_patterns",
+            Self::Changes => "changes",
         }
     }
 

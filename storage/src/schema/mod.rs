@@ -4,6 +4,7 @@
 //! gives frequent attribute keys a column of their own (`layout`) and moves the labels of series to its series table.
 //! The SQL schema (`query`) differs in two ways only: ids are hex text, and attribute maps are looked up by key.
 
+mod derived;
 pub mod layout;
 mod logs;
 mod metrics;
@@ -43,6 +44,10 @@ pub const fn sort_key(table: Table) -> &'static [&'static str] {
         Table::Metrics | Table::Histograms | Table::ExponentialHistograms | Table::Summaries | Table::Exemplars => {
             &["metric_name", "series_id", "timestamp"]
         }
+        Table::SpanMetrics => &["service_name", "name", "timestamp"],
+        Table::ServiceEdges => &["caller", "callee", "timestamp"],
+        Table::LogPatterns => &["service_name", "pattern_id", "timestamp"],
+        Table::Changes => &["service_name", "kind", "timestamp"],
     }
 }
 
@@ -72,6 +77,10 @@ fn build(table: Table) -> Schema {
         Table::ExponentialHistograms => metrics::exponential_histogram_fields(),
         Table::Summaries => metrics::summary_fields(),
         Table::Exemplars => metrics::exemplar_fields(),
+        Table::SpanMetrics => derived::span_metrics_fields(),
+        Table::ServiceEdges => derived::service_edges_fields(),
+        Table::LogPatterns => derived::log_patterns_fields(),
+        Table::Changes => derived::changes_fields(),
     };
     Schema::new(fields)
 }

@@ -7,13 +7,13 @@ use std::{
 
 use arrow::{
     array::{Array, AsArray, DictionaryArray, RecordBatch},
-    datatypes::{Int32Type, TimestampNanosecondType, UInt64Type},
+    datatypes::{DataType, Int32Type, TimestampNanosecondType, UInt64Type},
 };
 
 use crate::{
     error::{Error, Result},
     model::{Table, TimeRange},
-    schema::sort_key,
+    schema::{self, sort_key},
 };
 
 /// Place of a row: which batch, which row in it.
@@ -58,10 +58,8 @@ pub(crate) fn sorted_keys(table: Table, batches: &[RecordBatch]) -> Result<Vec<K
         return Err(Error::internal(format!("{table} has no sort key of three parts")));
     };
     let labels = Ranked::new(batches, label)?;
-    let seconds = match table {
-        Table::Spans => Some(Ranked::new(batches, second)?),
-        _ => None,
-    };
+    let is_label = matches!(schema::wide(table).field_with_name(second)?.data_type(), DataType::Dictionary(..));
+    let seconds = if is_label { Some(Ranked::new(batches, second)?) } else { None };
     let mut keys = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
     for (i, batch) in batches.iter().enumerate() {
         let times = column(batch, time)?

@@ -212,7 +212,7 @@ fn rows(table: Table, count: usize, seed: u64) -> RecordBatch {
         .fields()
         .iter()
         .map(|field| match field.name().as_str() {
-            "pattern_id" => new_null_array(field.data_type(), count),
+            "pattern_id" if table == Table::Logs => new_null_array(field.data_type(), count),
             "series_id" if table.has_series() => {
                 Arc::new(series.iter().map(|s| Some(s.wrapping_mul(u64::MAX / 3))).collect::<UInt64Array>()) as ArrayRef
             }

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use arrow::{
-    array::{Array, AsArray, RecordBatch, UInt64Array},
+    array::{Array, AsArray, RecordBatch},
     datatypes::Int32Type,
 };
 use bytes::Bytes;
@@ -22,7 +22,6 @@ use super::{
 use crate::{
     error::{Error, Result},
     model::{Table, Tenant, TimeRange, attributes::Attributes},
-    pattern::pattern_id,
     schema::{
         self,
         layout::{AttributeColumn, KeyCounts, MAPS, attribute_columns},
@@ -81,12 +80,11 @@ impl BuiltSegment {
 /// The rows of `batches` (wide schema of `table`) as segments: one per time bucket, oldest first. The same rows in the
 /// same order give the same bytes.
 pub fn build(table: Table, batches: &[RecordBatch], settings: &config::Storage) -> Result<Vec<BuiltSegment>> {
-    let batches = with_patterns(table, batches)?;
-    let keys = order::sorted_keys(table, &batches)?;
+    let keys = order::sorted_keys(table, batches)?;
     let buckets = order::by_bucket(keys, nanos(settings.time_bucket));
     // Rows of nearly always one bucket: choosing the columns for all of them together costs the others nothing.
-    let attributes = chosen_columns(table, &batches, settings)?;
-    let rows = Gather::new(&batches, row_schema(table))?;
+    let attributes = chosen_columns(table, batches, settings)?;
+    let rows = Gather::new(batches, row_schema(table))?;
     buckets
         .into_iter()
         .map(|(bucket_start_unix_nano, keys)| {
@@ -101,7 +99,7 @@ pub fn build(table: Table, batches: &[RecordBatch], settings: &config::Storage) 
             let series = table.has_series().then(|| {
                 let runs = order::runs(&keys);
                 let places: Vec<_> = runs.iter().map(|run| run.last).collect();
-                SeriesTable::gather(table, &batches, &runs, &places)
+                SeriesTable::gather(table, batches, &runs, &places)
             });
             writer.finish(series.transpose()?.as_ref())
         })
@@ -110,26 +108,6 @@ pub fn build(table: Table, batches: &[RecordBatch], settings: &config::Storage) 
 
 pub(super) fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
-}
-
-/// Logs with `pattern_id` filled in.
-fn with_patterns(table: Table, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
-    if table != Table::Logs {
-        return Ok(batches.to_vec());
-    }
-    let mut scratch = Vec::new();
-    batches
-        .iter()
-        .map(|batch| {
-            let place = batch.schema_ref().index_of("pattern_id")?;
-            let bodies = order::column(batch, "body")?.as_string_opt::<i32>();
-            let bodies = bodies.ok_or_else(|| Error::internal("log bodies are no text"))?;
-            let ids: UInt64Array = bodies.iter().map(|body| body.map(|body| pattern_id(body, &mut scratch))).collect();
-            let mut columns = batch.columns().to_vec();
-            columns[place] = std::sync::Arc::new(ids);
-            Ok(RecordBatch::try_new(batch.schema(), columns)?)
-        })
-        .collect()
 }
 
 /// The attribute columns for these rows.

@@ -13,7 +13,11 @@ mod oracle;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use arrow::{array::AsArray as _, datatypes::TimestampNanosecondType, record_batch::RecordBatch};
+use arrow::{
+    array::AsArray as _,
+    datatypes::{TimestampNanosecondType, UInt64Type},
+    record_batch::RecordBatch,
+};
 
 use self::{
     builder::CheapBuilder,
@@ -238,27 +242,54 @@ impl World {
 
     async fn check(&self, snapshot: &Snapshot) -> Result<(), String> {
         match self.read(snapshot).await {
-            Ok(stored) => self.oracle.check(&stored),
+            Ok(stored) => {
+                self.oracle.check(&stored)?;
+                self.check_derived(snapshot, &stored).await
+            }
             Err(_) if self.disk.is_dead() => Ok(()),
             Err(error) => Err(error),
         }
     }
 
+    /// Whatever happened, each span and each log record counts once.
+    async fn check_derived(&self, snapshot: &Snapshot, stored: &BTreeMap<Table, Vec<i64>>) -> Result<(), String> {
+        for (source, derived, column) in
+            [(Table::Spans, Table::SpanMetrics, "calls"), (Table::Logs, Table::LogPatterns, "records")]
+        {
+            let batches = match self.rows(snapshot, derived).await {
+                Ok(batches) => batches,
+                Err(_) if self.disk.is_dead() => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            let counted: u64 = batches.iter().flat_map(|rows| counts(rows, column)).sum();
+            let expected = stored[&source].len() as u64;
+            if counted != expected {
+                return Err(format!("{derived} counts {counted} of {expected} rows of {source}"));
+            }
+        }
+        Ok(())
+    }
+
     async fn read(&self, snapshot: &Snapshot) -> Result<BTreeMap<Table, Vec<i64>>, String> {
         let mut stored = BTreeMap::new();
         for table in TABLES {
-            let mut batches = snapshot.memtables(table);
-            for segment in snapshot.segments(table) {
-                let rows = if self.is_parquet { segment.read_wide().await } else { self.cheap.read(segment) };
-                match rows {
-                    Ok(rows) => batches.extend(rows),
-                    Err(error) => return Err(error.to_string()),
-                }
-            }
+            let batches = self.rows(snapshot, table).await?;
             let times = batches.iter().flat_map(|rows| times(table, rows)).collect();
             stored.insert(table, times);
         }
         Ok(stored)
+    }
+
+    async fn rows(&self, snapshot: &Snapshot, table: Table) -> Result<Vec<RecordBatch>, String> {
+        let mut batches = snapshot.memtables(table);
+        for segment in snapshot.segments(table) {
+            let rows = if self.is_parquet { segment.read_wide().await } else { self.cheap.read(segment) };
+            match rows {
+                Ok(rows) => batches.extend(rows),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(batches)
     }
 
     fn crash(&self, tally: &mut Tally) {
@@ -296,9 +327,9 @@ impl World {
         drop(store);
         let store = open().await?;
         self.check(&store.snapshot(&Tenant::default())).await.map_err(|e| format!("opened once more: {e}"))?;
-        let live: Vec<_> = TABLES
-            .iter()
-            .flat_map(|table| store.snapshot(&Tenant::default()).segments(*table).to_vec())
+        let live: Vec<_> = Table::ALL
+            .into_iter()
+            .flat_map(|table| store.snapshot(&Tenant::default()).segments(table).to_vec())
             .map(|segment| segment.meta().path.clone())
             .collect();
         if let Some(path) = self.disk.paths().iter().find(|path| !live.contains(path)) {
@@ -333,6 +364,11 @@ enum Work {
 fn times(table: Table, rows: &RecordBatch) -> Vec<i64> {
     let column = rows.column_by_name(table.time_column()).expect("every table has its time");
     column.as_primitive::<TimestampNanosecondType>().values().to_vec()
+}
+
+fn counts(rows: &RecordBatch, column: &str) -> Vec<u64> {
+    let column = rows.column_by_name(column).expect("every derived table has its count");
+    column.as_primitive::<UInt64Type>().values().to_vec()
 }
 
 fn run(world: &World) -> Result<Tally, String> {

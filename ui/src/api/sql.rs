@@ -234,7 +234,7 @@ fn attribute_keys(batches: &[arrow::record_batch::RecordBatch]) -> Vec<String> {
     keys.into_iter().take(MAX_KEYS).collect()
 }
 
-const TABLES: [(&str, &str); 8] = [
+const TABLES: [(&str, &str); 12] = [
     ("logs", "log records"),
     ("spans", "spans of traces"),
     ("metrics", "number data points: gauges and sums"),
@@ -243,6 +243,10 @@ const TABLES: [(&str, &str); 8] = [
     ("summaries", "summary data points"),
     ("exemplars", "exemplars: measurements with the trace they belong to"),
     ("series", "metric series"),
+    ("span_metrics", "calls, failures and durations of each operation in ten seconds; rows with one key add up"),
+    ("service_edges", "calls from one service to another in ten seconds; rows with one key add up"),
+    ("log_patterns", "log records of each pattern in a minute; rows with one key add up"),
+    ("changes", "deploys and other changes, reported or seen in telemetry"),
 ];
 
 fn column_description(name: &str) -> &'static str {
@@ -257,7 +261,7 @@ fn column_description(name: &str) -> &'static str {
         "severity_text" => "level as the sender writes it",
         "body" => "text of the record; search it with match(body, 'words')",
         "body_value" => "the body where it is not text",
-        "pattern_id" => "number of the text's template; NULL for recent records",
+        "pattern_id" => "number of the text's pattern; log_patterns has its template",
         "trace_id" | "span_id" | "parent_span_id" => "lower-case hex",
         "kind" => "internal, server, client, producer, consumer, unspecified",
         "status_code" => "unset, ok, error",
@@ -269,6 +273,15 @@ fn column_description(name: &str) -> &'static str {
         "value_int" => "the value where it was sent as an integer",
         "temporality" => "delta or cumulative",
         "series_id" => "which series the point belongs to",
+        "calls" => "how many calls",
+        "errors" => "how many of them failed",
+        "bucket_indexes" | "client_bucket_indexes" | "server_bucket_indexes" => {
+            "durations: bucket i begins at 2^(i/16) nanoseconds"
+        }
+        "bucket_counts" | "client_bucket_counts" | "server_bucket_counts" => "durations: how many in each bucket",
+        "exemplar_trace_id" => "trace of the slowest call",
+        "template" => "what all texts of the pattern have in common",
+        "source" => "api: reported; telemetry: derived",
         _ => "",
     }
 }
