@@ -81,7 +81,7 @@ async fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
         metrics: telemetry.metrics.clone(),
         budget_bytes: config.memory.budget_bytes(),
     };
-    let state = ui::State::new(query, config.clone(), Arc::new(process))?;
+    let state = ui::State::new(query.clone(), config.clone(), Arc::new(process))?;
     let authorizer = state.authorizer().clone();
     let mut api = ui::router(state);
     if let Some(tracer) = telemetry.tracer() {
@@ -93,6 +93,8 @@ async fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
     listeners.http.open(api);
     listeners.bound.write(data_dir)?;
     announce(&listeners.bound);
+    // Beside everything else: whatever it meets, telemetry is taken and questions are answered.
+    let watch = query::slo::task::start(&query, config, None).context("cannot start to watch objectives")?;
     let demo = demo.then(|| start_demo(config, &listeners.bound)).transpose()?;
 
     stop.asked().await;
@@ -101,6 +103,8 @@ async fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
     if let Some(demo) = demo {
         demo.abort();
     }
+    // What it was at is in the catalog, or done again after the next start.
+    drop(watch);
     Bound::remove(data_dir)?;
     let stopped = async {
         listeners.drain(DRAIN_LIMIT).await;

@@ -14,4 +14,5 @@ mod lifecycle;
 mod overload;
 mod queries;
 mod sdk;
+mod slo;
 mod support;

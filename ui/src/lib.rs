@@ -17,7 +17,7 @@ use std::{fmt, sync::Arc};
 
 use axum::{
     Router,
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 use futures::future::BoxFuture;
 use query::Query;
@@ -132,9 +132,18 @@ pub fn router(state: State) -> Router {
         .route("/api/services", get(api::services::list))
         .route("/api/services/{name}", get(api::map::service))
         .route("/api/map", get(api::map::map))
-        .route("/api/changes", get(api::changes::list));
+        .route("/api/changes", get(api::changes::list))
+        .route("/api/slos", get(api::slo::list))
+        .route("/api/slos/{id}", get(api::slo::one))
+        .route("/api/alerts", get(api::alerts::list))
+        .route("/api/incidents", get(api::alerts::incidents))
+        .route("/api/incidents/{id}", get(api::alerts::incident));
 
     let reporter = Router::new().route("/api/changes", post(api::changes::report));
+
+    let editor = Router::new()
+        .route("/api/slos/{id}", put(api::slo::put).delete(api::slo::remove))
+        .route("/api/incidents/{id}/notes", post(api::alerts::note));
 
     let admin = Router::new()
         .route("/api/admin/flush", post(api::admin::flush))
@@ -142,6 +151,7 @@ pub fn router(state: State) -> Router {
 
     open.merge(auth::guarded(viewer, &state, Access::View))
         .merge(auth::guarded(reporter, &state, Access::Ingest))
+        .merge(auth::guarded(editor, &state, Access::Edit))
         .merge(auth::guarded(admin, &state, Access::Administer))
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(axum::middleware::from_fn_with_state(state.clone(), auth::same_origin))

@@ -1,10 +1,12 @@
 //! Endpoints, one family a file.
 
 pub(crate) mod admin;
+pub(crate) mod alerts;
 pub(crate) mod changes;
 pub(crate) mod logs;
 pub(crate) mod map;
 pub(crate) mod services;
+pub(crate) mod slo;
 pub(crate) mod sql;
 pub(crate) mod status;
 pub(crate) mod traces;
@@ -31,6 +33,14 @@ pub(crate) mod traces;
         map::map,
         changes::list,
         changes::report,
+        slo::list,
+        slo::one,
+        slo::put,
+        slo::remove,
+        alerts::list,
+        alerts::incidents,
+        alerts::incident,
+        alerts::note,
         status::status,
         status::whoami,
         admin::flush,
