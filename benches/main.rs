@@ -4,9 +4,18 @@
 mod append;
 mod decode;
 mod flush;
+mod objectives;
 mod scan;
 mod telemetry;
 mod text;
 
-criterion::criterion_group!(benches, decode::bench, append::bench, flush::bench, scan::bench, text::bench);
+criterion::criterion_group!(
+    benches,
+    decode::bench,
+    append::bench,
+    flush::bench,
+    scan::bench,
+    objectives::bench,
+    text::bench
+);
 criterion::criterion_main!(benches);

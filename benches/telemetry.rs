@@ -128,3 +128,28 @@ pub(crate) fn batch(signal: usize, seed: u64) -> Batch {
     let body = [logs, spans, metrics][signal](seed);
     ingest::testing::batch(signal as u8, false, &body).expect("a valid body")
 }
+
+/// A call of each of so many services (`service-0`, …), a few milliseconds before `end_unix_nano`.
+pub(crate) fn one_call_each(services: usize, end_unix_nano: u64) -> Batch {
+    let mut rng = StdRng::seed_from_u64(end_unix_nano);
+    let resource_spans = (0..services).map(|service| {
+        let span = Span {
+            trace_id: rng.random::<[u8; 16]>().to_vec(),
+            span_id: rng.random::<[u8; 8]>().to_vec(),
+            name: "GET /".to_owned(),
+            kind: 2,
+            start_time_unix_nano: end_unix_nano - rng.random_range(100_000..900_000_000),
+            end_time_unix_nano: end_unix_nano,
+            ..Default::default()
+        };
+        let attributes = vec![text("service.name", format!("service-{service}"))];
+        let scope_spans = vec![ScopeSpans { spans: vec![span], ..Default::default() }];
+        ResourceSpans {
+            resource: Some(Resource { attributes, ..Default::default() }),
+            scope_spans,
+            ..Default::default()
+        }
+    });
+    let body = ExportTraceServiceRequest { resource_spans: resource_spans.collect() }.encode_to_vec();
+    ingest::testing::batch(1, false, &body).expect("a valid body")
+}

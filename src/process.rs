@@ -2,10 +2,14 @@
 
 use std::fmt;
 
+use futures::future::BoxFuture;
 use ingest::Ingest;
 use metrics_exporter_prometheus::PrometheusHandle;
 use storage::{clock::Clock, random::Random};
-use ui::wire::{IngestStatus, ItemCounts, Listeners, MemoryStatus};
+use ui::{
+    ReportError,
+    wire::{ChangeBody, ChangeReported, IngestStatus, ItemCounts, Listeners, MemoryStatus},
+};
 
 use crate::listen::Bound;
 
@@ -71,6 +75,30 @@ impl ui::Process for Process {
             duplicate: signal.duplicate,
         };
         IngestStatus { logs: counts(counters.logs), spans: counts(counters.spans), metrics: counts(counters.metrics) }
+    }
+
+    fn report_change(
+        &self,
+        time_unix_nano: Option<i64>,
+        change: ChangeBody,
+    ) -> BoxFuture<'_, Result<ChangeReported, ReportError>> {
+        Box::pin(async move {
+            let change = ingest::Change {
+                time_unix_nano,
+                service: change.service,
+                kind: change.kind,
+                version: change.version,
+                version_from: change.from,
+                author: change.author,
+                link: change.link,
+                message: change.message,
+            };
+            match self.ingest.report(&ingest::Caller::default(), &change).await {
+                Ok(reported) => Ok(ChangeReported { id: reported.id, duplicate: reported.duplicate }),
+                Err(ingest::ChangeError::Invalid(why)) => Err(ReportError::Invalid(why)),
+                Err(ingest::ChangeError::Unavailable(why)) => Err(ReportError::Unavailable(why)),
+            }
+        })
     }
 
     fn memory(&self) -> MemoryStatus {

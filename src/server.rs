@@ -28,6 +28,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(8);
 /// What requests get of it to finish, and own telemetry to be stored; storage gets the rest.
 const DRAIN_LIMIT: Duration = Duration::from_secs(3);
 const REPORT_LIMIT: Duration = Duration::from_secs(1);
+/// Where objectives lie in the data directory.
+const OBJECTIVES: &str = "objectives";
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn run(options: &ServeOptions) -> anyhow::Result<()> {
@@ -79,7 +81,7 @@ async fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
         metrics: telemetry.metrics.clone(),
         budget_bytes: config.memory.budget_bytes(),
     };
-    let state = ui::State::new(query, config.clone(), Arc::new(process))?;
+    let state = ui::State::new(query.clone(), config.clone(), Arc::new(process))?;
     let authorizer = state.authorizer().clone();
     let mut api = ui::router(state);
     if let Some(tracer) = telemetry.tracer() {
@@ -91,6 +93,9 @@ async fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
     listeners.http.open(api);
     listeners.bound.write(data_dir)?;
     announce(&listeners.bound);
+    // Beside everything else: whatever it meets, telemetry is taken and questions are answered.
+    let causes = Arc::new(query::cause::Explainer::new(query.clone(), config.cause.timeout));
+    let watch = query::slo::task::start(&query, config, Some(causes)).context("cannot start to watch objectives")?;
     let demo = demo.then(|| start_demo(config, &listeners.bound)).transpose()?;
 
     stop.asked().await;
@@ -99,6 +104,8 @@ async fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
     if let Some(demo) = demo {
         demo.abort();
     }
+    // What it was at is in the catalog, or done again after the next start.
+    drop(watch);
     Bound::remove(data_dir)?;
     let stopped = async {
         listeners.drain(DRAIN_LIMIT).await;
@@ -130,10 +137,13 @@ fn announce(bound: &Bound) {
 fn start_demo(config: &Config, bound: &Bound) -> anyhow::Result<JoinHandle<()>> {
     let address = bound.otlp_grpc.context("--demo sends over OTLP/gRPC, which is off (listen.otlp_grpc)")?;
     let certificate = &config.listen.tls_certificate_file;
+    let objectives = config.storage.data_dir.join(OBJECTIVES);
+    demo::write_objectives(&objectives).with_context(|| format!("cannot write {}", objectives.display()))?;
     let options = demo::Options {
         target: format!("{}://{}", bound.scheme, reachable(address)),
         token: config::client_token(),
         tls_ca_file: (!certificate.as_os_str().is_empty()).then(|| certificate.clone()),
+        api: bound.http.map(|http| format!("{}://{}", bound.scheme, reachable(http))),
         ..demo::Options::default()
     };
     Ok(tokio::spawn(async move {

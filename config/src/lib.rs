@@ -2,11 +2,13 @@
 //!
 //! [`load`] lays flags over environment over `rootline.toml` over [`DEFAULT_TOML`], refuses unknown keys and impossible
 //! values by key, source and value, and hands out one [`Config`] of plain data. This file is the only one that reads the
-//! environment, `memory` the only one that asks the machine for its size.
+//! environment, `memory` the only one that asks the machine for its size. [`objective`] reads OpenSLO documents in the same
+//! spirit: text in, plain data or the place of the first mistake out.
 
 mod error;
 mod layers;
 mod memory;
+pub mod objective;
 mod settings;
 mod units;
 mod validate;
@@ -24,8 +26,8 @@ pub use self::{
     layers::Flag,
     memory::machine_memory_bytes,
     settings::{
-        Auth, Compaction, Config, Ingest, Listen, LogFormat, Memory, Query, Retention, Role, Rollup, Storage,
-        Telemetry, Token,
+        Alert, Auth, Cause, Compaction, Config, Ingest, Listen, LogFormat, Memory, Objective, Query, Retention, Role,
+        Rollup, Storage, Telemetry, Token,
     },
     units::{Age, Budget, ByteSize, Listener},
 };

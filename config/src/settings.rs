@@ -28,8 +28,22 @@ pub struct Config {
     pub retention: Retention,
     /// Limits of what is asked.
     pub query: Query,
+    /// Objectives that are watched.
+    pub objective: Objective,
+    /// Who is told when an objective burns.
+    pub alert: Alert,
+    /// Root-cause reports.
+    pub cause: Cause,
     /// What the server says about itself.
     pub telemetry: Telemetry,
+}
+
+impl Config {
+    /// Where objectives are read from.
+    pub fn objective_directory(&self) -> PathBuf {
+        let directory = &self.objective.directory;
+        if directory.as_os_str().is_empty() { self.storage.data_dir.join("objectives") } else { directory.clone() }
+    }
 }
 
 impl Default for Config {
@@ -193,6 +207,42 @@ pub struct Query {
     pub max_rows: usize,
     pub max_search_limit: usize,
     pub max_spill: ByteSize,
+}
+
+/// Objectives that are watched.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml states meaning and unit of each key")]
+pub struct Objective {
+    pub directory: PathBuf,
+    #[serde(with = "units::duration")]
+    pub interval: Duration,
+}
+
+/// Who is told when an objective burns.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml states meaning and unit of each key")]
+pub struct Alert {
+    pub webhooks: Vec<String>,
+    pub alertmanagers: Vec<String>,
+    pub allow_private_targets: bool,
+    #[serde(with = "units::duration")]
+    pub resend: Duration,
+    pub external_url: String,
+}
+
+/// Root-cause reports.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml states meaning and unit of each key")]
+pub struct Cause {
+    #[serde(with = "units::duration")]
+    pub window_max: Duration,
+    #[serde(with = "units::duration")]
+    pub timeout: Duration,
+    #[serde(with = "units::duration")]
+    pub keep: Duration,
 }
 
 /// What the server says about itself.

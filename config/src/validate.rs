@@ -23,6 +23,7 @@ pub(crate) fn violations(config: &Config) -> Vec<Violation> {
     sizes(config, &mut rules);
     durations(config, &mut rules);
     counts(config, &mut rules);
+    targets(config, &mut rules);
     rules.0
 }
 
@@ -132,6 +133,11 @@ fn durations(config: &Config, rules: &mut Rules) {
     between("retention.interval", config.retention.interval, Duration::from_millis(100), DAY);
     between("query.max_timeout", config.query.max_timeout, second, DAY);
     between("query.timeout", config.query.timeout, Duration::from_millis(10), config.query.max_timeout);
+    between("objective.interval", config.objective.interval, Duration::from_millis(100), 10 * 60 * second);
+    between("alert.resend", config.alert.resend, second, 60 * 60 * second);
+    between("cause.window_max", config.cause.window_max, 60 * second, 7 * DAY);
+    between("cause.timeout", config.cause.timeout, second, 10 * 60 * second);
+    between("cause.keep", config.cause.keep, 60 * second, 3650 * DAY);
     for (key, age) in [
         ("retention.logs", config.retention.logs),
         ("retention.spans", config.retention.spans),
@@ -184,4 +190,33 @@ fn counts(config: &Config, rules: &mut Rules) {
     rules.require(query.max_concurrent > 0, "query.max_concurrent", "at least 1");
     rules.require(query.max_rows > 0, "query.max_rows", "at least 1");
     rules.require(query.max_search_limit > 0, "query.max_search_limit", "at least 1");
+}
+
+/// Who is told about alerts. Where a name leads is looked at when it is connected to.
+fn targets(config: &Config, rules: &mut Rules) {
+    let alert = &config.alert;
+    let lists = [("alert.webhooks", &alert.webhooks), ("alert.alertmanagers", &alert.alertmanagers)];
+    for (key, urls) in lists {
+        for url in urls.iter().filter(|url| !is_http_url(url)) {
+            rules.0.push(Violation {
+                key,
+                found: Some(format!("{url:?}")),
+                allowed: "URLs that begin with http:// or https:// and a host".to_owned(),
+            });
+        }
+    }
+    let external = &alert.external_url;
+    rules.require(
+        external.is_empty() || is_http_url(external),
+        "alert.external_url",
+        "empty, or a URL such as \"https://telemetry.example\"",
+    );
+}
+
+fn is_http_url(url: &str) -> bool {
+    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    host.is_some_and(|rest| {
+        rest.starts_with(|c: char| c.is_alphanumeric() || c == '[')
+            && !rest.contains(|c: char| c.is_whitespace() || c.is_control())
+    })
 }

@@ -9,6 +9,7 @@
 
 mod admission;
 mod caller;
+mod change;
 mod counters;
 mod decode;
 mod inflate;
@@ -41,6 +42,7 @@ use self::{
 };
 pub use self::{
     caller::Caller,
+    change::{Change, ChangeError, KINDS as CHANGE_KINDS, Reported},
     counters::{Counters, SignalCounters},
 };
 

@@ -12,8 +12,10 @@ use tokio::sync::broadcast;
 
 use crate::{
     Query, TimeRange,
-    cause::Causes,
+    alert::record::Records,
     error::{Error, Result, of_storage},
+    reports::Reports,
+    slo::board::Board,
     slots::Slots,
 };
 
@@ -23,12 +25,14 @@ pub(crate) struct Beside {
     /// `None` over rows that are in no store.
     storage: Option<Storage>,
     slots: Arc<Slots>,
-    causes: Causes,
+    objectives: Board,
+    records: Option<Records>,
 }
 
 impl Beside {
     pub(crate) fn of(storage: Storage) -> Self {
-        Self { storage: Some(storage), ..Self::default() }
+        let records = Records::new(Arc::clone(storage.catalog()));
+        Self { storage: Some(storage), records: Some(records), ..Self::default() }
     }
 }
 
@@ -57,18 +61,34 @@ impl Query {
         self.storage()?.compact().await.map_err(|error| of_storage(&error))
     }
 
-    /// Reports of causes that are kept.
-    pub fn causes(&self) -> &Causes {
-        &self.1.causes
+    /// How every objective stands.
+    pub fn objectives(&self) -> &Board {
+        &self.1.objectives
     }
 
-    /// Stable number from which a service's colour follows.
-    pub fn slot(&self, service: &str) -> u32 {
-        self.slots().slot(service)
+    /// Alerts, incidents and notifications.
+    ///
+    /// # Errors
+    /// `Impossible` over rows that are in no store.
+    pub fn records(&self) -> Result<&Records> {
+        self.1.records.as_ref().ok_or_else(|| Error::impossible("these rows are in no store"))
+    }
+
+    /// Root-cause reports.
+    ///
+    /// # Errors
+    /// `Impossible` over rows that are in no store.
+    pub fn reports(&self) -> Result<Reports> {
+        Ok(Reports::new(Arc::clone(self.storage()?.catalog())))
     }
 
     pub(crate) fn slots(&self) -> &Slots {
         &self.1.slots
+    }
+
+    /// Stable number of a service, from which its colour follows.
+    pub fn slot_of(&self, service: &str) -> u32 {
+        self.slots().slot(service)
     }
 
     pub(crate) fn clock(&self) -> Clock {

@@ -1,6 +1,9 @@
 //! Questions that are answered by several plans: their cost together.
 
-use crate::Stats;
+use arrow::record_batch::RecordBatch;
+use datafusion::{common::ScalarValue, prelude::SessionContext};
+
+use crate::{Limits, Query, Stats, error::Result};
 
 /// Cost of all plans run so far for one answer.
 #[derive(Clone, Copy, Debug)]
@@ -35,5 +38,23 @@ impl Cost {
     /// The cost of an answer of so many rows.
     pub(crate) fn of(self, rows: usize) -> Stats {
         Stats { rows: rows as u64, ..self.0 }
+    }
+}
+
+impl Query {
+    /// All rows of a statement of our own; what they cost goes to `cost`.
+    pub(crate) async fn ask(
+        &self,
+        limits: &Limits,
+        label: &str,
+        statement: &'static str,
+        params: Vec<(String, ScalarValue)>,
+        cost: &mut Cost,
+    ) -> Result<Vec<RecordBatch>> {
+        let limits = Limits { label: label.to_owned(), max_rows: Some(usize::MAX), ..limits.clone() };
+        let build = move |ctx: SessionContext| async move { Ok(ctx.sql(statement).await?.with_param_values(params)?) };
+        let (batches, stats) = self.run(limits, build).await?.collect().await?;
+        cost.add(stats);
+        Ok(batches)
     }
 }

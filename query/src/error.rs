@@ -66,6 +66,11 @@ impl Error {
         Self::new(ErrorKind::TooLarge, message)
     }
 
+    /// What was asked for is not there.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotFound, message)
+    }
+
     /// A bug of ours.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)

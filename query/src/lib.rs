@@ -3,13 +3,18 @@
 //! `sql`: `guard` (may it run?) -> parameters -> one snapshot as tables (`session`, `table`) -> plan -> `run`: rows and their
 //! cost as an [`Answer`]. Search, traces and services build their plans on the same session with [`Query::run`].
 //!
+//! `slo` and `alert` run beside questions: objectives are evaluated every few seconds, and what burns becomes alerts,
+//! incidents and notifications. Their state is in the catalog.
+//!
 //! Everything that costs CPU runs on a runtime of its own, so that a heavy question never delays ingest or other
 //! questions' sockets.
 
 mod accounting;
+pub mod alert;
 mod answer;
 mod beside;
 pub mod cause;
+pub mod changes;
 mod columns;
 mod cost;
 mod engine;
@@ -17,10 +22,15 @@ pub mod error;
 pub mod functions;
 mod guard;
 pub mod logs;
+pub mod map;
 mod output;
+pub mod red;
+pub mod reports;
 pub mod search;
+pub mod service;
 pub mod services;
 mod session;
+pub mod slo;
 mod slots;
 mod sql;
 mod table;

@@ -6,21 +6,20 @@
 use std::collections::BTreeMap;
 
 use arrow::{array::Array, record_batch::RecordBatch};
-use datafusion::{common::ScalarValue, prelude::SessionContext};
+use datafusion::common::ScalarValue;
 use storage::model::TimeRange;
 
 use crate::{
     Limits, Query, Stats,
     columns::Columns,
     cost::Cost,
-    error::{Error, Result},
+    error::Result,
+    red::{Red, count},
     search::timestamp,
 };
 
 /// Steps of a small chart.
 const STEPS: i64 = 24;
-/// Duration buckets a doubling.
-const BUCKETS_PER_DOUBLING: f64 = 16.0;
 /// Versions are read from the newest part of the window: at most so much.
 const VERSION_WINDOW_NANO: i64 = 5 * 60 * 1_000_000_000;
 
@@ -77,46 +76,6 @@ pub struct Service {
     pub slot: u32,
 }
 
-/// Calls, errors and durations in a stretch of time.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Red {
-    /// Number of calls.
-    pub calls: u64,
-    /// How many of them failed.
-    pub errors: u64,
-    /// Calls by duration bucket.
-    buckets: BTreeMap<i64, u64>,
-}
-
-impl Red {
-    /// Failed share; 0 without calls.
-    pub fn error_ratio(&self) -> f64 {
-        if self.calls == 0 { 0.0 } else { self.errors as f64 / self.calls as f64 }
-    }
-
-    /// Duration in nanoseconds that the share `q` of calls did not exceed, within about 2 %; `None` without calls.
-    pub fn quantile_nano(&self, q: f64) -> Option<f64> {
-        let wanted = q * self.calls as f64;
-        let mut below = 0.0;
-        for (bucket, count) in &self.buckets {
-            let count = *count as f64;
-            if below + count >= wanted {
-                // Evenly spread inside the bucket, on its logarithmic scale.
-                let inside = ((wanted - below) / count).clamp(0.0, 1.0);
-                return Some(((*bucket as f64 + inside) / BUCKETS_PER_DOUBLING).exp2());
-            }
-            below += count;
-        }
-        None
-    }
-
-    fn add(&mut self, bucket: i64, calls: u64, errors: u64) {
-        self.calls += calls;
-        self.errors += errors;
-        *self.buckets.entry(bucket).or_default() += calls;
-    }
-}
-
 impl Query {
     /// Every service that sent spans or logs in `range`.
     ///
@@ -138,33 +97,20 @@ impl Query {
         let mut params = times(&[("before", before), ("from", start), ("to", end)]);
         params.push(("start".to_owned(), ScalarValue::Int64(Some(start))));
         params.push(("step".to_owned(), ScalarValue::Int64(Some(step_nano))));
-        for batch in self.rows(&limits, SPANS, params, &mut cost).await? {
+        for batch in self.ask(&limits, "services", SPANS, params, &mut cost).await? {
             services.add_spans(&batch)?;
         }
         let newest = start.max(end.saturating_sub(VERSION_WINDOW_NANO));
-        for batch in self.rows(&limits, VERSIONS, times(&[("from", newest), ("to", end)]), &mut cost).await? {
+        for batch in self.ask(&limits, "services", VERSIONS, times(&[("from", newest), ("to", end)]), &mut cost).await?
+        {
             services.add_versions(&batch)?;
         }
-        for batch in self.rows(&limits, LOGS, times(&[("from", start), ("to", end)]), &mut cost).await? {
+        for batch in self.ask(&limits, "services", LOGS, times(&[("from", start), ("to", end)]), &mut cost).await? {
             services.add_logs(&batch)?;
         }
         let services = services.finish();
         let stats = cost.of(services.len());
         Ok(Services { services, stats })
-    }
-
-    async fn rows(
-        &self,
-        limits: &Limits,
-        statement: &'static str,
-        params: Vec<(String, ScalarValue)>,
-        cost: &mut Cost,
-    ) -> Result<Vec<RecordBatch>> {
-        let limits = Limits { label: "services".to_owned(), max_rows: Some(usize::MAX), ..limits.clone() };
-        let build = move |ctx: SessionContext| async move { Ok(ctx.sql(statement).await?.with_param_values(params)?) };
-        let (batches, stats) = self.run(limits, build).await?.collect().await?;
-        cost.add(stats);
-        Ok(batches)
     }
 }
 
@@ -202,7 +148,6 @@ impl Collected<'_> {
         for row in 0..batch.num_rows() {
             let counted = self.by_name.entry(name.value(row).to_owned()).or_default();
             let periods = if called.value(row) { &mut counted.called } else { &mut counted.roots };
-            let count = |value: i64| u64::try_from(value).map_err(|_| Error::internal("a count is negative"));
             let (calls, errors) = (count(calls.value(row))?, count(errors.value(row))?);
             match usize::try_from(step.value(row)) {
                 Ok(step) => {
@@ -262,25 +207,5 @@ impl Collected<'_> {
                 || counted.called.previous.calls > 0
         };
         by_name.into_iter().filter(|(_, counted)| seen(counted)).map(service).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantiles_are_within_two_percent() {
-        let mut red = Red::default();
-        for millis in 1..=1000u32 {
-            let nanos = f64::from(millis) * 1e6;
-            red.add((nanos.log2() * BUCKETS_PER_DOUBLING).floor() as i64, 1, u64::from(millis % 10 == 0));
-        }
-        for (q, expected) in [(0.5, 500e6), (0.95, 950e6), (0.99, 990e6)] {
-            let found = red.quantile_nano(q).unwrap();
-            assert!((found / expected - 1.0).abs() < 0.02, "{q}: {found}");
-        }
-        assert!((red.error_ratio() - 0.1).abs() < 1e-9);
-        assert_eq!(Red::default().quantile_nano(0.5), None);
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 
+use config::objective::{Library, directory};
+
 use super::print;
 use crate::{listen, self_telemetry};
 
@@ -42,6 +44,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     };
     listen::tls_config(&config.listen)?;
     self_telemetry::level(&config.telemetry)?;
+    let objectives = objectives(&config, options.json)?;
     if options.json {
         return print::line(serde_json::json!({ "valid": true, "problems": [] }).to_string());
     }
@@ -53,6 +56,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
         ("OTLP/HTTP", listen.otlp_http.to_string()),
         ("TLS", if listen.tls_certificate_file.as_os_str().is_empty() { "off" } else { "on" }.to_owned()),
         ("tokens", config.auth.tokens.len().to_string()),
+        ("objectives", format!("{objectives} in {}", config.objective_directory().display())),
         ("memory budget", config::ByteSize::bytes(config.memory.budget_bytes()).to_string()),
         (
             "retention",
@@ -65,4 +69,29 @@ pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     let rows = rows.map(|(name, value)| [name.to_owned(), value]);
     print::line(print::table(vec!["setting".to_owned(), "value".to_owned()], rows))?;
     print::line("valid")
+}
+
+/// How many objectives there are, if every file of theirs can be used.
+fn objectives(config: &config::Config, json: bool) -> anyhow::Result<usize> {
+    let path = config.objective_directory();
+    let files =
+        directory::read(&path).with_context(|| format!("cannot list {} (objective.directory)", path.display()))?;
+    let mut library = Library::default();
+    library.update(files, 0);
+    let bad: Vec<_> = library.files().filter_map(|file| Some((path.join(file.name), file.problem?))).collect();
+    if bad.is_empty() {
+        return Ok(library.objectives().count());
+    }
+    if json {
+        let problem = |(path, problem): &(PathBuf, &config::objective::Problem)| {
+            serde_json::json!({
+                "file": path, "line": problem.line, "column": problem.column, "field": problem.field,
+                "message": problem.message,
+            })
+        };
+        let problems: Vec<_> = bad.iter().map(problem).collect();
+        print::line(serde_json::json!({ "valid": false, "problems": problems }).to_string())?;
+    }
+    let lines: Vec<String> = bad.iter().map(|(path, problem)| format!("{}: {problem}", path.display())).collect();
+    anyhow::bail!(lines.join("\n"))
 }

@@ -1,6 +1,10 @@
 //! Who is in the shop: 47 services, what each of them does, whom it calls, what it stores and what it writes to its log.
 //!
-//! Plain data. A fault (slow database, bad deploy) is a change of these numbers for a while; nothing else would have to know.
+//! Plain data: the shop in health. What faults do to it for a while is told by `fault`.
+//!
+//! A call that its caller needs fails about once in 100,000 times by its own fault, so that an objective of 99.9 % holds
+//! behind twenty of them. What callers can do without, what runs behind a queue, and what has no objective, fails some
+//! hundred times as often.
 
 /// Runtime of a service: decides SDK attributes, exception types and the look of stack traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +21,7 @@ pub(super) enum Language {
 }
 
 /// Where a service mainly runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Cloud {
     Aws,
     Azure,
@@ -46,6 +50,8 @@ pub(super) enum Step {
     Try { service: &'static str, operation: &'static str, chance: f64 },
     /// All of these at once.
     Together(&'static [Self]),
+    /// A request to somebody outside, who sends no telemetry.
+    Peer { host: &'static str, method: &'static str, path: &'static str, median_ms: f64 },
     /// A statement on one of [`STORES`].
     Query { store: &'static str, verb: &'static str, table: &'static str, median_ms: f64 },
     /// A message to every consumer of the topic.
@@ -59,7 +65,7 @@ pub(super) struct Operation {
     pub(super) name: &'static str,
     /// Median of the time spent in the service itself.
     pub(super) own_ms: f64,
-    /// Share of calls that fail by their own fault.
+    /// Share of calls that fail in the service itself.
     pub(super) error_ratio: f64,
     /// Traces that begin here, relative to other operations; 0: only called by others.
     pub(super) weight: f64,
@@ -88,6 +94,9 @@ pub(super) struct Store {
     pub(super) port: i64,
 }
 
+/// Share of failures that nobody notices in an hour.
+const RARELY: f64 = 0.000_01;
+
 const fn http(
     method: &'static str,
     route: &'static str,
@@ -95,15 +104,15 @@ const fn http(
     weight: f64,
     steps: &'static [Step],
 ) -> Operation {
-    Operation { trigger: Trigger::Http(method), name: route, own_ms, error_ratio: 0.0015, weight, steps }
+    Operation { trigger: Trigger::Http(method), name: route, own_ms, error_ratio: RARELY, weight, steps }
 }
 
 const fn rpc(method: &'static str, own_ms: f64, steps: &'static [Step]) -> Operation {
-    Operation { trigger: Trigger::Rpc, name: method, own_ms, error_ratio: 0.001, weight: 0.0, steps }
+    Operation { trigger: Trigger::Rpc, name: method, own_ms, error_ratio: RARELY, weight: 0.0, steps }
 }
 
 const fn message(topic: &'static str, own_ms: f64, steps: &'static [Step]) -> Operation {
-    Operation { trigger: Trigger::Message, name: topic, own_ms, error_ratio: 0.002, weight: 0.0, steps }
+    Operation { trigger: Trigger::Message, name: topic, own_ms, error_ratio: 0.006, weight: 0.0, steps }
 }
 
 const fn timer(name: &'static str, own_ms: f64, weight: f64, steps: &'static [Step]) -> Operation {
@@ -129,6 +138,10 @@ const fn maybe(chance: f64, service: &'static str, operation: &'static str) -> S
     Step::Try { service, operation, chance }
 }
 
+const fn peer(host: &'static str, method: &'static str, path: &'static str, median_ms: f64) -> Step {
+    Step::Peer { host, method, path, median_ms }
+}
+
 const fn query(store: &'static str, verb: &'static str, table: &'static str, median_ms: f64) -> Step {
     Step::Query { store, verb, table, median_ms }
 }
@@ -136,6 +149,11 @@ const fn query(store: &'static str, verb: &'static str, table: &'static str, med
 const fn store(name: &'static str, system: &'static str, address: &'static str, port: i64) -> Store {
     Store { name, system, address, port }
 }
+
+const ACQUIRER: &str = "api.acquirer.example.net";
+const CARRIER: &str = "gateway.carrier.example.net";
+const MAIL: &str = "smtp-relay.example.net";
+const SMS: &str = "sms.carrier.example.net";
 
 /// Databases, caches and indexes.
 pub(super) const STORES: &[Store] = &[
@@ -175,9 +193,11 @@ pub(super) const SERVICES: &[Service] = &[
             http("GET", "/search", 1.0, 14.0, &[call("session", "Validate"), call("search", "/search/v2/query")]),
             http("POST", "/cart/items", 1.3, 9.0, &[call("session", "Validate"), call("cart", "AddItem")]),
             http("POST", "/checkout", 1.8, 6.0, &[call("session", "Validate"), call("checkout", "PlaceOrder")]),
-            http("GET", "/orders/{id}", 1.0, 5.0, &[call("session", "Validate"), call("order", "/orders/{id}")]),
-            http("POST", "/login", 1.4, 4.0, &[call("identity", "/oauth/token")]).failing(0.004),
-            http("POST", "/returns", 1.1, 0.8, &[call("session", "Validate"), call("returns", "/returns")]),
+            http("GET", "/orders/{id}", 1.0, 5.0, &[call("session", "Validate"), call("order", "/orders/{id}")])
+                .failing(0.01),
+            http("POST", "/login", 1.4, 4.0, &[call("identity", "/oauth/token")]).failing(0.02),
+            http("POST", "/returns", 1.1, 0.8, &[call("session", "Validate"), call("returns", "/returns")])
+                .failing(0.01),
         ],
         lines: &[
             "{ip} - {user} \"{operation}\" {status} {bytes} \"https://shop.example.com/?ref={hex}\" \"Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0\" {ms}",
@@ -199,9 +219,9 @@ pub(super) const SERVICES: &[Service] = &[
                 15.0,
                 &[call("session", "Validate"), call("mobile-bff", "/screens/product")],
             ),
-            http("GET", "/m/suggest", 0.5, 10.0, &[call("search-suggest", "Complete")]),
+            http("GET", "/m/suggest", 0.5, 10.0, &[call("search-suggest", "Complete")]).failing(0.01),
             http("POST", "/m/checkout", 0.9, 4.0, &[call("session", "Validate"), call("checkout", "PlaceOrder")]),
-            http("POST", "/m/devices", 0.6, 1.5, &[call("user-profile", "/profiles/{id}/devices")]),
+            http("POST", "/m/devices", 0.6, 1.5, &[call("user-profile", "/profiles/{id}/devices")]).failing(0.02),
         ],
         lines: &[
             "request served method_path=\"{operation}\" status={status} duration_ms={ms} bytes={bytes} remote={ip} app=ios/8.{small}",
@@ -229,7 +249,7 @@ pub(super) const SERVICES: &[Service] = &[
                 1.5,
                 &[call("feature-flags", "Evaluate"), call("checkout", "PlaceOrder")],
             ),
-            http("POST", "/partner/v1/prices", 0.9, 2.0, &[call("pricing", "Quote")]),
+            http("POST", "/partner/v1/prices", 0.9, 2.0, &[call("pricing", "Quote")]).failing(0.02),
         ],
         lines: &[
             "partner={partner} key={hex} \"{operation}\" {status} in {ms}ms",
@@ -426,8 +446,9 @@ pub(super) const SERVICES: &[Service] = &[
         replicas: 3,
         version: "2026.11.1",
         operations: &[
-            rpc("ForUser", 9.0, &[call("feature-store", "GetFeatures"), maybe(0.6, "product-catalog", "BatchGet")]),
-            rpc("Similar", 6.5, &[call("feature-store", "GetFeatures")]),
+            rpc("ForUser", 9.0, &[call("feature-store", "GetFeatures"), maybe(0.6, "product-catalog", "BatchGet")])
+                .failing(0.006),
+            rpc("Similar", 6.5, &[call("feature-store", "GetFeatures")]).failing(0.006),
         ],
         lines: &[
             "ranked {num} candidates for {user} with model two-tower-{small} in {ms}ms",
@@ -452,7 +473,7 @@ pub(super) const SERVICES: &[Service] = &[
         home: Cloud::Gcp,
         replicas: 2,
         version: "3.3.3",
-        operations: &[rpc("Select", 2.4, &[]).failing(0.006)],
+        operations: &[rpc("Select", 2.4, &[]).failing(0.02)],
         lines: &[
             "Selected {small} creatives for segment {word}-{small}",
             "Campaign {num} has exhausted its budget of {money} EUR",
@@ -470,7 +491,8 @@ pub(super) const SERVICES: &[Service] = &[
             3.5,
             0.0,
             &[query("review-mongo", "find", "reviews", 3.0), maybe(0.15, "user-profile", "/profiles/{id}")],
-        )],
+        )
+        .failing(0.008)],
         lines: &[
             "GET /reviews?sku=SKU-{num} -> {status} ({ms} ms)",
             "review {uuid} held for moderation: score 0.{small}",
@@ -622,8 +644,7 @@ pub(super) const SERVICES: &[Service] = &[
                 "Reserve",
                 2.2,
                 &[query("inventory-db", "SELECT", "stock", 1.9), query("inventory-db", "UPDATE", "reservations", 3.6)],
-            )
-            .failing(0.004),
+            ),
         ],
         lines: &[
             "Inventory updated sku=SKU-{num} delta=-{small} warehouse={word}",
@@ -649,8 +670,7 @@ pub(super) const SERVICES: &[Service] = &[
                     call("ledger", "Post"),
                     Step::Publish("payments.authorized"),
                 ],
-            )
-            .failing(0.006),
+            ),
             http("POST", "/refunds", 3.5, 0.0, &[call("card-acquirer", "/refunds"), call("ledger", "Post")]),
         ],
         lines: &[
@@ -678,8 +698,8 @@ pub(super) const SERVICES: &[Service] = &[
         replicas: 2,
         version: "4.4.4",
         operations: &[
-            http("POST", "/authorizations", 95.0, 0.0, &[]).failing(0.008),
-            http("POST", "/refunds", 80.0, 0.0, &[]),
+            http("POST", "/authorizations", 4.0, 0.0, &[peer(ACQUIRER, "POST", "/v3/authorizations", 88.0)]),
+            http("POST", "/refunds", 4.0, 0.0, &[peer(ACQUIRER, "POST", "/v3/refunds", 74.0)]).failing(0.008),
         ],
         lines: &[
             "acquirer answered approved=true rrn={num} in {ms}ms scheme={card}",
@@ -784,8 +804,8 @@ pub(super) const SERVICES: &[Service] = &[
         replicas: 2,
         version: "2.8.1",
         operations: &[
-            http("GET", "/rates", 45.0, 0.0, &[]).failing(0.01),
-            http("POST", "/labels", 60.0, 0.0, &[]).failing(0.006),
+            http("GET", "/rates", 5.0, 0.0, &[peer(CARRIER, "GET", "/rates", 40.0)]).failing(0.03),
+            http("POST", "/labels", 6.0, 0.0, &[peer(CARRIER, "POST", "/labels", 54.0)]).failing(0.006),
         ],
         lines: &["carrier {word} answered HTTP {status} in {ms} ms", "carrier {word} deprecates API v{small}"],
     },
@@ -865,7 +885,7 @@ pub(super) const SERVICES: &[Service] = &[
         home: Cloud::Gcp,
         replicas: 2,
         version: "1.16.0",
-        operations: &[http("POST", "/messages", 12.0, 0.0, &[]).failing(0.004)],
+        operations: &[http("POST", "/messages", 3.0, 0.0, &[peer(MAIL, "POST", "/send", 9.0)]).failing(0.004)],
         lines: &[
             "mail <{uuid}@mail.shop.example.com> accepted by mx{small}.example.com after {ms} ms",
             "bounce recorded for {user}: mailbox full",
@@ -877,7 +897,7 @@ pub(super) const SERVICES: &[Service] = &[
         home: Cloud::Gcp,
         replicas: 2,
         version: "0.9.9",
-        operations: &[http("POST", "/messages", 30.0, 0.0, &[]).failing(0.008)],
+        operations: &[http("POST", "/messages", 2.0, 0.0, &[peer(SMS, "POST", "/submit", 27.0)]).failing(0.008)],
         lines: &["sms {uuid} handed to carrier, {small} segments", "短信 {uuid} 已发送"],
     },
     Service {

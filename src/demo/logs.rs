@@ -10,15 +10,19 @@ use rand::{Rng, rngs::StdRng};
 
 use super::{
     catalogue::{Language, Trigger},
+    conditions::{Conditions, Event},
     traffic::{Failure, User},
     values::{double, flag, int, lognormal, pick, string, text, uuid},
-    world::{OperationId, World},
+    world::{OperationId, Pod, World, version},
 };
 
-const DEBUG: (i32, &str) = (5, "DEBUG");
-const INFO: (i32, &str) = (9, "INFO");
-const WARN: (i32, &str) = (13, "WARN");
-const ERROR: (i32, &str) = (17, "ERROR");
+/// Severity number and text.
+pub(super) type Severity = (i32, &'static str);
+pub(super) const DEBUG: Severity = (5, "DEBUG");
+pub(super) const INFO: Severity = (9, "INFO");
+pub(super) const WARN: Severity = (13, "WARN");
+pub(super) const ERROR: Severity = (17, "ERROR");
+pub(super) const FATAL: Severity = (21, "FATAL");
 
 const WORDS: [&str; 16] = [
     "jacket", "espresso", "lamp", "trail", "winter", "oak", "copper", "harbour", "north", "violet", "atlas", "ember",
@@ -26,8 +30,8 @@ const WORDS: [&str; 16] = [
 ];
 
 /// A served call as its log tells it.
-pub(super) struct Event<'a> {
-    pub(super) instance: usize,
+pub(super) struct Told<'a> {
+    pub(super) pod: Pod,
     pub(super) operation: OperationId,
     pub(super) trace_id: [u8; 16],
     pub(super) span_id: [u8; 8],
@@ -41,13 +45,7 @@ pub(super) struct Event<'a> {
 }
 
 /// Adds the records that a served call leaves behind: often a line, sometimes a second one, always one for a failure.
-pub(super) fn narrate(
-    world: &World,
-    rng: &mut StdRng,
-    event: &Event<'_>,
-    user: &User,
-    out: &mut Vec<(usize, LogRecord)>,
-) {
+pub(super) fn narrate(world: &World, rng: &mut StdRng, event: &Told<'_>, user: &User, out: &mut Vec<(Pod, LogRecord)>) {
     let service = world.service(event.operation.service);
     let (usual, rare) = service.lines.split_first().unwrap_or((&"", &[]));
     if rng.random_bool(0.45) {
@@ -66,7 +64,7 @@ pub(super) fn narrate(
     if let Some(failure) = event.failure {
         let operation = world.operation(event.operation);
         let (severity, extra) = if event.own {
-            (ERROR, exception(world, rng, event.instance, failure))
+            (ERROR, exception(world, rng, event.pod.instance, failure))
         } else {
             (WARN, vec![text("exception.type", failure.exception), text("exception.message", failure.message.as_str())])
         };
@@ -81,7 +79,13 @@ pub(super) fn narrate(
 }
 
 /// A record without a trace: health checks, garbage collection, configuration.
-pub(super) fn housekeeping(world: &World, rng: &mut StdRng, at: u64) -> (usize, LogRecord) {
+/// None from a process that is not there.
+pub(super) fn housekeeping(
+    world: &World,
+    conditions: &Conditions,
+    rng: &mut StdRng,
+    at: u64,
+) -> Option<(Pod, LogRecord)> {
     let instance = rng.random_range(0..world.instances.len());
     let service = world.service(world.instances[instance].service);
     let (severity, body) = match rng.random_range(0..10) {
@@ -116,18 +120,84 @@ pub(super) fn housekeeping(world: &World, rng: &mut StdRng, at: u64) -> (usize, 
             ),
         ),
     };
-    (
-        instance,
-        LogRecord {
-            time_unix_nano: world.shown(instance, at),
-            observed_time_unix_nano: at + rng.random_range(1_000_000..40_000_000),
-            severity_number: severity.0,
-            severity_text: severity.1.to_owned(),
-            body: Some(string(body)),
-            attributes: vec![text("log.iostream", "stdout")],
-            ..Default::default()
-        },
-    )
+    let pod = conditions.pod(instance);
+    let said = (pod, note(world, rng, pod, at, severity, body, vec![text("log.iostream", "stdout")]));
+    conditions.exports(world, instance).then_some(said)
+}
+
+/// What processes say about being started, changed and killed in this second.
+pub(super) fn incidents(world: &World, conditions: &Conditions, rng: &mut StdRng) -> Vec<(Pod, LogRecord)> {
+    let mut out = Vec::new();
+    let second = conditions.second;
+    for (instance, described) in world.instances.iter().enumerate() {
+        let service = world.service(described.service);
+        let pod = conditions.pod(instance);
+        let said = match conditions.event(world, instance) {
+            Some(Event::Started) => {
+                let version = version(service, pod.release);
+                (INFO, format!("{} {version} started in {} ms", service.name, rng.random_range(900..6000)))
+            }
+            Some(Event::OutOfMemory) => (FATAL, out_of_memory(service.language).to_owned()),
+            Some(Event::CannotStart) => {
+                (FATAL, format!("startup of {} failed: certificate has expired, exit code 1", service.name))
+            }
+            Some(Event::Flag { word, percent }) => (INFO, format!("flag {word}-rollout raised to {percent} percent")),
+            None => continue,
+        };
+        let at = second * 1_000_000_000 + rng.random_range(0..1_000_000_000);
+        out.push((pod, note(world, rng, pod, at, said.0, said.1, vec![text("log.iostream", "stderr")])));
+    }
+    out
+}
+
+/// A garbage collection of a process that has hardly any memory left.
+pub(super) fn collection(language: Language, rng: &mut StdRng, ms: f64) -> String {
+    let (number, left) = (rng.random_range(100..9000), rng.random_range(1..9));
+    match language {
+        Language::Java => {
+            format!("[gc] GC({number}) Pause Full (G1 Compaction Pause) 510M->{}M(512M) {ms:.3}ms", 510 - left)
+        }
+        Language::Nodejs => format!("Mark-Compact ({number}) 1021.4 -> 101{left}.8 MB, {ms:.1} ms, allocation failure"),
+        Language::Go => format!("gc {number}: forced assist, heap 99{left} MB of 1000 MB goal, stopped {ms:.1} ms"),
+        Language::Dotnet => format!("GC gen2 #{number} blocking, heap 98{left} MB of 1000 MB limit, paused {ms:.1} ms"),
+        _ => format!("memory is nearly exhausted, allocation #{number} waited {ms:.1} ms"),
+    }
+}
+
+const fn out_of_memory(language: Language) -> &'static str {
+    match language {
+        Language::Java => "Terminating due to java.lang.OutOfMemoryError: Java heap space",
+        Language::Nodejs => "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory",
+        Language::Go => "fatal error: runtime: out of memory",
+        Language::Dotnet => "Process terminated. Out of memory.",
+        _ => "Killed: container exceeded its memory limit (exit code 137)",
+    }
+}
+
+/// A record of a pod that belongs to no trace.
+pub(super) fn note(
+    world: &World,
+    rng: &mut StdRng,
+    pod: Pod,
+    at: u64,
+    severity: Severity,
+    body: String,
+    attributes: Vec<KeyValue>,
+) -> LogRecord {
+    LogRecord {
+        time_unix_nano: world.shown(pod.instance, at),
+        observed_time_unix_nano: at + rng.random_range(1_000_000..40_000_000),
+        severity_number: severity.0,
+        severity_text: severity.1.to_owned(),
+        body: Some(string(body)),
+        attributes,
+        ..Default::default()
+    }
+}
+
+/// The same record within a span.
+pub(super) fn within(record: LogRecord, (trace_id, span_id): (Vec<u8>, Vec<u8>)) -> LogRecord {
+    LogRecord { flags: 1, trace_id, span_id, ..record }
 }
 
 /// `exception.*` of a failure, with a stack trace in the style of the service's language.
@@ -143,12 +213,12 @@ pub(super) fn exception(world: &World, rng: &mut StdRng, instance: usize, failur
 fn record(
     world: &World,
     rng: &mut StdRng,
-    event: &Event<'_>,
+    event: &Told<'_>,
     user: &User,
-    severity: (i32, &str),
+    severity: Severity,
     body: AnyValue,
     mut attributes: Vec<KeyValue>,
-) -> (usize, LogRecord) {
+) -> (Pod, LogRecord) {
     let service = world.service(event.operation.service);
     let operation = world.operation(event.operation);
     if let Trigger::Http(method) = operation.trigger {
@@ -168,9 +238,9 @@ fn record(
     let at = event.end.saturating_sub(rng.random_range(0..200_000));
     let event_name = if service.name == "checkout" && severity == INFO { "shop.order.placed" } else { "" };
     (
-        event.instance,
+        event.pod,
         LogRecord {
-            time_unix_nano: world.shown(event.instance, at),
+            time_unix_nano: world.shown(event.pod.instance, at),
             observed_time_unix_nano: at + rng.random_range(500_000..30_000_000),
             severity_number: severity.0,
             severity_text: severity.1.to_owned(),
@@ -198,7 +268,7 @@ fn audit(rng: &mut StdRng, user: &User) -> AnyValue {
 }
 
 /// Replaces each `{placeholder}` of a line.
-fn fill(line: &str, world: &World, rng: &mut StdRng, event: &Event<'_>, user: &User) -> String {
+fn fill(line: &str, world: &World, rng: &mut StdRng, event: &Told<'_>, user: &User) -> String {
     let mut out = String::with_capacity(line.len() + 64);
     let mut rest = line;
     while let Some((before, after)) = rest.split_once('{') {

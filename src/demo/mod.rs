@@ -1,13 +1,20 @@
 //! The demo: telemetry of a 47-service shop in three clouds, sent over OTLP/gRPC like any other client would.
 //!
-//! `catalogue` says who is in the shop, `world` gives everybody a machine, `traffic` makes one second of traces and logs,
-//! `meters` folds seconds into metrics, `send` delivers. Everything but `send` and `pace` is a pure function of the seed
-//! and the second, so two roads can run side by side: *fresh* sends the last minutes first and then lives on; *whole* goes
-//! through the history in order, sends the part that `fresh` did not, and reads the instruments on the way.
+//! `catalogue` says who is in the shop, `world` gives everybody a machine, `fault` breaks and changes things on a schedule,
+//! `conditions` is what that comes to in one second, `traffic` makes that second's traces and logs, `meters` folds seconds
+//! into metrics, `send` and `announce` deliver. Everything but these two and `pace` is a pure function of the seed, the
+//! schedule and the second, so two roads can run side by side: *fresh* sends the last minutes first and then lives on;
+//! *whole* goes through the history in order, sends the part that `fresh` did not, announces changes and reads the
+//! instruments on the way.
 
+mod announce;
 mod catalogue;
+mod conditions;
+mod estimate;
+mod fault;
 mod logs;
 mod meters;
+mod objectives;
 mod pace;
 mod send;
 mod traffic;
@@ -16,12 +23,18 @@ mod world;
 
 use std::{ops::Range, path::PathBuf, sync::Arc, time::Duration};
 
+use anyhow::Context as _;
+
 use self::{
+    announce::{Announcer, is_announced},
+    conditions::Conditions,
+    fault::{Occurrence, Schedule},
     meters::Meters,
     send::Sender,
     traffic::{Second, second},
     world::World,
 };
+pub(crate) use self::{fault::Kind, objectives::write_objectives};
 
 /// Seconds of one step through the history, and between two readings of the instruments.
 const STEP: u64 = 15;
@@ -29,6 +42,10 @@ const STEP: u64 = 15;
 const FRESH: u64 = 120;
 /// A second is sent this much later, when nearly all of its spans have ended.
 const LAG: u64 = 3;
+/// The first fault begins so many seconds after the shop goes live.
+const FIRST_FAULT: u64 = 90;
+/// Faults that [`Options::truth_file`] tells of when there is no end to them.
+const TOLD: u64 = 24;
 
 /// What the demo sends, and where to.
 #[derive(Clone, Debug)]
@@ -45,8 +62,23 @@ pub(crate) struct Options {
     pub(crate) history: Duration,
     /// Average rate; logs and metrics follow it.
     pub(crate) spans_per_second: u32,
-    /// Go on with the present; otherwise stop when the past is sent.
+    /// Go on with the present; otherwise stop when the past is sent. Faults in turn happen in the present only.
     pub(crate) live: bool,
+    /// The receiver's HTTP API, `http://host:port`: changes are announced there.
+    pub(crate) api: Option<String>,
+    /// One fault instead of faults in turn.
+    pub(crate) fault: Option<OneFault>,
+    /// For tests: where the schedule of faults is written before anything is sent. The receiver never sees it.
+    pub(crate) truth_file: Option<PathBuf>,
+}
+
+/// A fault that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OneFault {
+    pub(crate) kind: Kind,
+    /// After the beginning of the history.
+    pub(crate) at: Duration,
+    pub(crate) length: Duration,
 }
 
 impl Default for Options {
@@ -59,6 +91,9 @@ impl Default for Options {
             history: Duration::from_secs(3600),
             spans_per_second: 300,
             live: true,
+            api: None,
+            fault: None,
+            truth_file: None,
         }
     }
 }
@@ -74,15 +109,41 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let now = (pace::unix_second() - LAG) / STEP * STEP;
     let start = now - options.history.as_secs().div_ceil(STEP) * STEP;
     let fresh_start = start.max(now.saturating_sub(FRESH));
+    let schedule = schedule(&options, start, now);
+    if let Some(file) = &options.truth_file {
+        std::fs::write(file, truth(&world, &schedule)).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let announcer = options.api.as_ref();
+    let announcer =
+        announcer.map(|api| Announcer::new(api, options.token.clone(), options.tls_ca_file.as_deref())).transpose()?;
     tracing::info!(receiver = options.target, history_seconds = now - start, "the demo shop opens");
-    let demo = Demo { world, sender, spans_per_second: options.spans_per_second, live: options.live };
+    let demo =
+        Demo { world, schedule, sender, announcer, spans_per_second: options.spans_per_second, live: options.live };
     tokio::try_join!(demo.fresh(fresh_start, now), demo.whole(start, fresh_start, now))?;
     Ok(())
 }
 
+/// The calendar of a shop whose history is `[start, now)`.
+fn schedule(options: &Options, start: u64, now: u64) -> Schedule {
+    let (anchor, occurrence) = match options.fault {
+        Some(fault) => (start + fault.at.as_secs(), Occurrence::Once(fault.kind, fault.length.as_secs())),
+        None if options.live => (now + FIRST_FAULT, Occurrence::InTurn),
+        None => (now + FIRST_FAULT, Occurrence::Never),
+    };
+    Schedule { seed: options.seed, opens: start, anchor, occurrence }
+}
+
+/// A JSON array of the schedule's faults.
+fn truth(world: &World, schedule: &Schedule) -> String {
+    let faults = (0..TOLD).map_while(|number| schedule.fault(world, number));
+    serde_json::Value::from(faults.map(|fault| fault.truth(world)).collect::<Vec<_>>()).to_string()
+}
+
 struct Demo {
     world: Arc<World>,
+    schedule: Schedule,
     sender: Sender,
+    announcer: Option<Announcer>,
     spans_per_second: u32,
     live: bool,
 }
@@ -119,7 +180,9 @@ impl Demo {
             for second in &seconds {
                 meters.add(second);
             }
-            self.sender.metrics(meters.read(&self.world, end * 1_000_000_000)).await?;
+            self.announce(from, end).await;
+            let conditions = Conditions::at(&self.world, &self.schedule, end - 1);
+            self.sender.metrics(meters.read(&self.world, &conditions, end * 1_000_000_000)).await?;
             if from < fresh_start {
                 self.send(seconds).await?;
             }
@@ -132,8 +195,19 @@ impl Demo {
 
     /// Makes seconds on a thread where taking long hurts nobody.
     async fn make(&self, seconds: Range<u64>) -> anyhow::Result<Vec<Second>> {
-        let (world, rate) = (Arc::clone(&self.world), self.spans_per_second);
-        Ok(tokio::task::spawn_blocking(move || seconds.map(|s| second(&world, s, rate)).collect()).await?)
+        let (world, schedule, rate) = (Arc::clone(&self.world), self.schedule, self.spans_per_second);
+        let make = move |unix_second| second(&world, &Conditions::at(&world, &schedule, unix_second), rate);
+        Ok(tokio::task::spawn_blocking(move || seconds.map(make).collect()).await?)
+    }
+
+    /// Changes of `[from, end)`.
+    async fn announce(&self, from: u64, end: u64) {
+        let Some(announcer) = &self.announcer else { return };
+        for change in self.schedule.changes(&self.world, end) {
+            if change.at() >= from && is_announced(&change) {
+                announcer.announce(&self.world, &change).await;
+            }
+        }
     }
 
     async fn send(&self, seconds: Vec<Second>) -> anyhow::Result<()> {

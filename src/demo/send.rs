@@ -21,7 +21,10 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
-use super::{Options, pace, world::World};
+use super::{
+    Options, pace,
+    world::{Pod, Source, World},
+};
 
 /// Items of one request: well under 4 MiB, which some receivers refuse.
 const MAX_ITEMS: usize = 1500;
@@ -73,14 +76,14 @@ impl Sender {
         })
     }
 
-    pub(super) async fn spans(&self, items: Vec<(usize, Span)>) -> anyhow::Result<()> {
+    pub(super) async fn spans(&self, items: Vec<(Pod, Span)>) -> anyhow::Result<()> {
         for items in requests(items) {
             let resource_spans = items
                 .into_iter()
-                .map(|(instance, spans)| ResourceSpans {
-                    resource: Some(self.world.instances[instance].resource.clone()),
+                .map(|(source, spans)| ResourceSpans {
+                    resource: Some(self.world.resource(source)),
                     scope_spans: vec![ScopeSpans {
-                        scope: Some(self.world.scopes[self.world.instances[instance].service].clone()),
+                        scope: Some(self.world.scope(source)),
                         spans,
                         ..Default::default()
                     }],
@@ -104,14 +107,14 @@ impl Sender {
         Ok(())
     }
 
-    pub(super) async fn logs(&self, items: Vec<(usize, LogRecord)>) -> anyhow::Result<()> {
+    pub(super) async fn logs(&self, items: Vec<(Pod, LogRecord)>) -> anyhow::Result<()> {
         for items in requests(items) {
             let resource_logs = items
                 .into_iter()
-                .map(|(instance, log_records)| ResourceLogs {
-                    resource: Some(self.world.instances[instance].resource.clone()),
+                .map(|(source, log_records)| ResourceLogs {
+                    resource: Some(self.world.resource(source)),
                     scope_logs: vec![ScopeLogs {
-                        scope: Some(self.world.scopes[self.world.instances[instance].service].clone()),
+                        scope: Some(self.world.scope(source)),
                         log_records,
                         ..Default::default()
                     }],
@@ -135,14 +138,14 @@ impl Sender {
         Ok(())
     }
 
-    pub(super) async fn metrics(&self, items: Vec<(usize, Metric)>) -> anyhow::Result<()> {
+    pub(super) async fn metrics(&self, items: Vec<(Source, Metric)>) -> anyhow::Result<()> {
         for items in requests(items) {
             let resource_metrics = items
                 .into_iter()
-                .map(|(instance, metrics)| ResourceMetrics {
-                    resource: Some(self.world.instances[instance].resource.clone()),
+                .map(|(source, metrics)| ResourceMetrics {
+                    resource: Some(self.world.resource(source)),
                     scope_metrics: vec![ScopeMetrics {
-                        scope: Some(self.world.scopes[self.world.instances[instance].service].clone()),
+                        scope: Some(self.world.scope(source)),
                         metrics,
                         ..Default::default()
                     }],
@@ -174,14 +177,14 @@ fn tls(ca_file: Option<&Path>) -> anyhow::Result<ClientTlsConfig> {
     Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
 }
 
-/// Splits into requests of at most [`MAX_ITEMS`], each grouped by instance.
-fn requests<T>(items: Vec<(usize, T)>) -> Vec<BTreeMap<usize, Vec<T>>> {
+/// Splits into requests of at most [`MAX_ITEMS`], each grouped by who sends.
+fn requests<S: Into<Source>, T>(items: Vec<(S, T)>) -> Vec<BTreeMap<Source, Vec<T>>> {
     let mut out = Vec::new();
     let mut items = items.into_iter().peekable();
     while items.peek().is_some() {
-        let mut groups: BTreeMap<usize, Vec<T>> = BTreeMap::new();
-        for (instance, item) in items.by_ref().take(MAX_ITEMS) {
-            groups.entry(instance).or_default().push(item);
+        let mut groups: BTreeMap<Source, Vec<T>> = BTreeMap::new();
+        for (source, item) in items.by_ref().take(MAX_ITEMS) {
+            groups.entry(source.into()).or_default().push(item);
         }
         out.push(groups);
     }
@@ -244,7 +247,7 @@ mod tests {
 
     #[test]
     fn requests_are_bounded_and_complete() {
-        let items: Vec<(usize, usize)> = (0..4000).map(|n| (n % 7, n)).collect();
+        let items: Vec<(Source, usize)> = (0..4000).map(|n| (Source::Node(n % 7), n)).collect();
         let requests = requests(items);
         assert_eq!(requests.len(), 3);
         let mut all: Vec<usize> = requests.into_iter().flat_map(|r| r.into_values().flatten()).collect();

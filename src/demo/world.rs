@@ -10,7 +10,8 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{
     catalogue::{Cloud, Language, Operation, SERVICES, STORES, Service, Step, Store, Trigger},
-    values::{int, pick, text, texts, uuid},
+    estimate,
+    values::{int, pick, string, text, texts, uuid},
 };
 
 const NODES_PER_CLOUD: usize = 8;
@@ -27,12 +28,41 @@ pub(super) struct Node {
     pub(super) skew_nano: i64,
 }
 
-/// A pod of a service.
+/// A place of a service on a node: one pod at a time, replaced by each rollout.
 #[derive(Debug)]
 pub(super) struct Instance {
     pub(super) service: usize,
+    /// Position among the instances of its service.
+    pub(super) replica: usize,
     pub(super) node: usize,
-    pub(super) resource: Resource,
+    /// Resource of its first pod.
+    resource: Resource,
+}
+
+/// One pod of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Pod {
+    pub(super) instance: usize,
+    /// How often the pods of the service have been replaced.
+    pub(super) generation: u32,
+    /// How many releases the service is ahead of the version in the catalogue.
+    pub(super) release: u32,
+}
+
+/// Who sends an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Source {
+    Pod(Pod),
+    /// The agent that looks after a node.
+    Node(usize),
+    /// A batch job on a node, seen by that agent.
+    Neighbour(usize),
+}
+
+impl From<Pod> for Source {
+    fn from(pod: Pod) -> Self {
+        Self::Pod(pod)
+    }
 }
 
 /// An operation of a service, by position.
@@ -48,6 +78,7 @@ pub(super) enum Action {
     Call { target: OperationId, chance: f64, required: bool },
     Together(Vec<Self>),
     Query { store: &'static Store, verb: &'static str, table: &'static str, median_ms: f64 },
+    Peer { host: &'static str, method: &'static str, path: &'static str, median_ms: f64 },
     Publish { topic: &'static str, consumers: Vec<OperationId> },
 }
 
@@ -59,11 +90,15 @@ pub(super) struct World {
     pub(super) instances: Vec<Instance>,
     /// Instances of each service.
     pub(super) instances_of: Vec<Vec<usize>>,
-    pub(super) scopes: Vec<InstrumentationScope>,
+    scopes: Vec<InstrumentationScope>,
     /// Actions of each operation of each service.
     actions: Vec<Vec<Vec<Action>>>,
     /// Operations that traces begin with, each with the sum of weights up to and including its own.
     entries: Vec<(f64, OperationId)>,
+    /// Spans of an average trace, with those that its messages lead to.
+    pub(super) spans_per_trace: f64,
+    /// Nodes whose pods have a part in at least a third of the calls of some user-facing operation.
+    pub(super) felt_nodes: Vec<usize>,
 }
 
 impl World {
@@ -81,7 +116,7 @@ impl World {
                 let near: Vec<usize> = (0..nodes.len()).filter(|n| nodes[*n].cloud == cloud).collect();
                 let node = pick(&mut rng, &near);
                 let resource = resource(described, &nodes[node], &mut rng);
-                instances.push(Instance { service, node, resource });
+                instances.push(Instance { service, replica, node, resource });
             }
             instances_of.push((first..instances.len()).collect());
         }
@@ -99,7 +134,20 @@ impl World {
             })
             .collect();
         let scopes = SERVICES.iter().map(|s| scope(s.language)).collect();
-        Self { seed, nodes, instances, instances_of, scopes, actions, entries }
+        let mut world = Self {
+            seed,
+            nodes,
+            instances,
+            instances_of,
+            scopes,
+            actions,
+            entries,
+            spans_per_trace: 0.0,
+            felt_nodes: Vec::new(),
+        };
+        world.spans_per_trace = estimate::spans_per_trace(&world);
+        world.felt_nodes = estimate::felt_nodes(&world);
+        world
     }
 
     pub(super) fn service(&self, service: usize) -> &'static Service {
@@ -123,6 +171,62 @@ impl World {
         unix_nano.saturating_add_signed(self.node_of(instance).skew_nano)
     }
 
+    /// The resource of whoever sends.
+    pub(super) fn resource(&self, source: Source) -> Resource {
+        match source {
+            Source::Pod(pod) if pod.generation == 0 => self.instances[pod.instance].resource.clone(),
+            Source::Pod(pod) => self.later_pod(pod),
+            Source::Node(node) => Resource { attributes: self.nodes[node].attributes(), ..Default::default() },
+            Source::Neighbour(node) => {
+                let mut attributes = self.nodes[node].attributes();
+                attributes.push(text("k8s.namespace.name", "batch"));
+                attributes.push(text("k8s.job.name", "feature-backfill"));
+                attributes.push(text("k8s.pod.name", format!("feature-backfill-{:05x}", self.seed & 0xf_ffff)));
+                Resource { attributes, ..Default::default() }
+            }
+        }
+    }
+
+    /// The instrumentation scope of whoever sends.
+    pub(super) fn scope(&self, source: Source) -> InstrumentationScope {
+        match source {
+            Source::Pod(pod) => self.scopes[self.instances[pod.instance].service].clone(),
+            Source::Node(_) | Source::Neighbour(_) => InstrumentationScope {
+                name: "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/hostmetricsreceiver"
+                    .to_owned(),
+                version: "0.140.0".to_owned(),
+                ..Default::default()
+            },
+        }
+    }
+
+    /// As the first pod's, with the names and the version that a rollout changes.
+    fn later_pod(&self, pod: Pod) -> Resource {
+        let Instance { service, resource, .. } = &self.instances[pod.instance];
+        let rollout = self.seed ^ ((*service as u64) << 32 | u64::from(pod.generation));
+        let replica_set: u32 = StdRng::seed_from_u64(rollout).random();
+        let mut rng = StdRng::seed_from_u64(rollout ^ (pod.instance as u64) << 48);
+        let mut resource = resource.clone();
+        for attribute in &mut resource.attributes {
+            let value = match attribute.key.as_str() {
+                "service.version" => version(self.service(*service), pod.release),
+                "service.instance.id" | "k8s.pod.uid" => uuid(&mut rng),
+                "k8s.pod.name" => {
+                    format!("{}-{replica_set:08x}-{:05x}", self.service(*service).name, rng.random::<u32>() & 0xf_ffff)
+                }
+                _ => continue,
+            };
+            attribute.value = Some(string(value));
+        }
+        resource
+    }
+
+    /// The operations that traces begin with, and the share of traces that begin with each.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (OperationId, f64)> {
+        let sum = self.entries.last().map_or(1.0, |(sum, _)| *sum);
+        self.entries.iter().map(move |(_, id)| (*id, self.operation(*id).weight / sum))
+    }
+
     /// An operation that users, partners or timers begin with.
     pub(super) fn entry(&self, rng: &mut StdRng) -> OperationId {
         let sum = self.entries.last().map_or(0.0, |(sum, _)| *sum);
@@ -131,8 +235,7 @@ impl World {
     }
 
     /// Traffic of this second relative to the average: a slow wave and a faster one.
-    #[expect(clippy::unused_self, reason = "the place where faults and campaigns will look up the hour")]
-    pub(super) fn traffic(&self, unix_second: u64) -> f64 {
+    pub(super) fn traffic(unix_second: u64) -> f64 {
         let angle = |period: f64| std::f64::consts::TAU * (unix_second as f64 % period) / period;
         1.0 + 0.2 * angle(5400.0).sin() + 0.08 * angle(420.0).sin()
     }
@@ -167,6 +270,7 @@ impl Index {
                 Action::Call { target: self.operations[&(service, operation)], chance, required: false }
             }
             Step::Together(steps) => Action::Together(steps.iter().map(|s| self.action(s)).collect()),
+            Step::Peer { host, method, path, median_ms } => Action::Peer { host, method, path, median_ms },
             Step::Query { store, verb, table, median_ms } => {
                 Action::Query { store: self.stores[store], verb, table, median_ms }
             }
@@ -178,6 +282,29 @@ impl Index {
                     .collect(),
             },
         }
+    }
+}
+
+/// The version of a service that is so many releases ahead of the catalogue's.
+pub(super) fn version(service: &Service, release: u32) -> String {
+    let (line, last) = service.version.rsplit_once('.').unwrap_or(("0", service.version));
+    format!("{line}.{}", last.parse::<u32>().unwrap_or_default() + release)
+}
+
+impl Node {
+    /// What the agent of a node says about it: there is no `service.name`.
+    fn attributes(&self) -> Vec<KeyValue> {
+        let (provider, platform, region, _) = self.cloud.facts();
+        vec![
+            text("host.name", self.name.as_str()),
+            text("k8s.node.name", self.name.as_str()),
+            text("k8s.cluster.name", format!("shop-{provider}")),
+            text("cloud.provider", provider),
+            text("cloud.platform", platform),
+            text("cloud.region", region),
+            text("cloud.availability_zone", self.zone.as_str()),
+            text("os.type", "linux"),
+        ]
     }
 }
 

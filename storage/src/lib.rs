@@ -108,6 +108,11 @@ impl Storage {
         self.0.status()
     }
 
+    /// Where small state is kept in transactions.
+    pub fn catalog(&self) -> &Arc<dyn catalog::Catalog> {
+        &self.0.environment.catalog
+    }
+
     /// The clock of the store's environment.
     pub fn clock(&self) -> &Clock {
         &self.0.environment.clock

@@ -200,6 +200,57 @@ async fn bench_queries(server: &Server, state: &str) {
     assert_eq!(list(&newest["rows"]).len(), 100, "{state}");
 }
 
+/// A complete history with exactly one fault, sent at once; the truth about it is a file of the sender's.
+#[tokio::test]
+async fn one_fault_is_sent_on_request_and_its_truth_kept_apart() {
+    let server = Server::start().await;
+    let (target, api) = (server.grpc_url(), server.url(""));
+    let home = server.data_dir().parent().expect("a home").to_owned();
+    let truth = home.join("truth.json");
+    let arguments = [
+        "demo",
+        "--seed",
+        "3",
+        "--history",
+        "10m",
+        "--no-live",
+        "--spans-per-second",
+        "60",
+        "--fault",
+        "dependency-outage",
+        "--fault-at",
+        "6m",
+        "--fault-for",
+        "3m",
+        "--target",
+        &target,
+        "--api",
+        &api,
+        "--faults-json",
+    ];
+    let mut sender = command(&home);
+    sender.args(arguments).arg(&truth);
+    let sent = tokio::task::spawn_blocking(move || sender.output());
+    let output = within("the demo's history", Duration::from_secs(120), sent).await.expect("no panic").expect("starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let truth: Value = serde_json::from_slice(&std::fs::read(truth).expect("a file")).expect("JSON");
+    assert_eq!(list(&truth).len(), 1, "{truth}");
+    let (fault, second) = (&truth[0], |key: &str| value(&truth[0][key]));
+    assert_eq!((&fault["kind"], second("end") - second("start")), (&json!("dependency-outage"), 180), "{truth}");
+    // Orders fail while it lasts, and hardly before.
+    let failed = |from: i64, to: i64| {
+        format!(
+            "SELECT count(*) FILTER (WHERE status_code = 'error') * 100 / count(*) FROM spans WHERE name = 'shop.Checkout/PlaceOrder' \
+             AND kind = 'server' AND start_time >= to_timestamp_seconds({from}) AND start_time < to_timestamp_seconds({to})"
+        )
+    };
+    let before = value(server.sql(&failed(second("start") - 300, second("start"))).await.single());
+    let during = value(server.sql(&failed(second("start") + 5, second("end") - 5)).await.single());
+    assert!(before < 5 && during > 20, "{before} % before, {during} % during {truth}");
+    let told = server.sql("SELECT count(*) FROM logs WHERE match(body, '\"dependency outage\"')").await;
+    assert_eq!(value(told.single()), 0, "nobody tells the server");
+}
+
 #[tokio::test]
 async fn the_tail_shows_what_matches_as_it_arrives() {
     let server = Server::start().await;

@@ -15,4 +15,5 @@ mod lifecycle;
 mod overload;
 mod queries;
 mod sdk;
+mod slo;
 mod support;

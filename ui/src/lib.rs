@@ -17,7 +17,7 @@ use std::{fmt, sync::Arc};
 
 use axum::{
     Router,
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 use futures::future::BoxFuture;
 use query::Query;
@@ -45,12 +45,27 @@ pub trait Process: fmt::Debug + Send + Sync {
     fn ingest(&self) -> wire::IngestStatus;
     /// Memory it may use, and uses.
     fn memory(&self) -> wire::MemoryStatus;
+    /// Stores a reported change; `time_unix_nano` is its `time`, read.
+    fn report_change(
+        &self,
+        time_unix_nano: Option<i64>,
+        change: wire::ChangeBody,
+    ) -> BoxFuture<'_, Result<wire::ChangeReported, ReportError>>;
     /// Unpredictable bytes.
     fn random_bytes(&self) -> [u8; 16];
     /// Ends when the process begins to stop: answers without an end of their own end then.
     fn stopping(&self) -> BoxFuture<'static, ()> {
         Box::pin(std::future::pending())
     }
+}
+
+/// Why a reported change was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReportError {
+    /// It has to be changed first.
+    Invalid(String),
+    /// It may be sent again later.
+    Unavailable(String),
 }
 
 /// What all handlers share. Cheap to clone.
@@ -116,13 +131,29 @@ pub fn router(state: State) -> Router {
         .route("/api/traces/{trace_id}", get(api::traces::one))
         .route("/api/services", get(api::services::list))
         .route("/api/causes", get(api::cause::list).post(api::cause::ask))
-        .route("/api/causes/{id}", get(api::cause::one));
+        .route("/api/causes/{id}", get(api::cause::one))
+        .route("/api/services/{name}", get(api::map::service))
+        .route("/api/map", get(api::map::map))
+        .route("/api/changes", get(api::changes::list))
+        .route("/api/slos", get(api::slo::list))
+        .route("/api/slos/{id}", get(api::slo::one))
+        .route("/api/alerts", get(api::alerts::list))
+        .route("/api/incidents", get(api::alerts::incidents))
+        .route("/api/incidents/{id}", get(api::alerts::incident));
+
+    let reporter = Router::new().route("/api/changes", post(api::changes::report));
+
+    let editor = Router::new()
+        .route("/api/slos/{id}", put(api::slo::put).delete(api::slo::remove))
+        .route("/api/incidents/{id}/notes", post(api::alerts::note));
 
     let admin = Router::new()
         .route("/api/admin/flush", post(api::admin::flush))
         .route("/api/admin/compact", post(api::admin::compact));
 
     open.merge(auth::guarded(viewer, &state, Access::View))
+        .merge(auth::guarded(reporter, &state, Access::Ingest))
+        .merge(auth::guarded(editor, &state, Access::Edit))
         .merge(auth::guarded(admin, &state, Access::Administer))
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(axum::middleware::from_fn_with_state(state.clone(), auth::same_origin))

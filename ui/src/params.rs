@@ -64,6 +64,14 @@ fn bad_time(text: &str) -> Problem {
         .with_hint("write milliseconds since 1970, RFC 3339 (2026-11-23T08:00:00Z), or now-1h")
 }
 
+/// A time in a JSON body.
+pub(crate) fn instant(time: &TimeText, now_unix_nano: i64) -> Answer<i64> {
+    match time {
+        TimeText::Millis(millis) => millis.checked_mul(1_000_000).ok_or_else(|| bad_time(&millis.to_string())),
+        TimeText::Text(text) => time_unix_nano(text, now_unix_nano),
+    }
+}
+
 /// `[from, to)`; the last hour where both are absent.
 pub(crate) fn range(from: Option<&str>, to: Option<&str>, now_unix_nano: i64) -> Answer<TimeRange> {
     let end = time_unix_nano(to.unwrap_or("now"), now_unix_nano)?;
@@ -84,11 +92,7 @@ pub(crate) fn optional_range(
     if from.is_none() && to.is_none() {
         return Ok(None);
     }
-    let time = |text: Option<&TimeText>, open: i64| match text {
-        None => Ok(open),
-        Some(TimeText::Millis(millis)) => millis.checked_mul(1_000_000).ok_or_else(|| bad_time(&millis.to_string())),
-        Some(TimeText::Text(text)) => time_unix_nano(text, now_unix_nano),
-    };
+    let time = |text: Option<&TimeText>, open: i64| text.map_or(Ok(open), |text| instant(text, now_unix_nano));
     TimeRange::new(time(from, i64::MIN)?, time(to, i64::MAX)?)
         .map(Some)
         .ok_or_else(|| Problem::invalid("`to` is not after `from`"))

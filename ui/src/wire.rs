@@ -4,12 +4,16 @@
 //! Timestamps are RFC 3339 with nine digits and `Z`; ids are lower-case hex; durations carry their unit in the name.
 
 mod cause;
+mod objectives;
+mod topology;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 pub use self::cause::*;
+pub use self::objectives::*;
+pub use self::topology::*;
 
 /// A JSON document that was made elsewhere: an attribute map.
 pub type Json = Box<RawValue>;

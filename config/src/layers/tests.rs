@@ -51,7 +51,10 @@ fn unknown_keys_name_themselves_their_source_and_what_is_known() {
     let message = refusal("[retention]\ntraces = \"3d\"\n[colour]\nred = 1", &[("ROOTLINE__INGEST__DEDUPE", "true")]);
     let lines: Vec<_> = message.lines().collect();
     assert_eq!(lines.len(), 3, "{message}");
-    assert!(lines[0].starts_with("colour (rootline.toml): unknown key, expected one of auth, compaction"), "{message}");
+    assert!(
+        lines[0].starts_with("colour (rootline.toml): unknown key, expected one of alert, auth, cause"),
+        "{message}"
+    );
     assert!(lines[1].starts_with("ingest.dedupe (environment variable ROOTLINE__INGEST__DEDUPE): unknown key"));
     assert_eq!(
         lines[2],

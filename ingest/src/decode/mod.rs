@@ -50,7 +50,7 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// The item's time when the table may hold it.
-    fn admit(&self, unix_nano: u64) -> Result<i64, Rejection> {
+    pub(crate) fn admit(&self, unix_nano: u64) -> Result<i64, Rejection> {
         let time = i64::try_from(unix_nano).map_err(|_| Rejection::TimeOutOfRange { unix_nano })?;
         if let Age::Limited(age) = self.age
             && time < self.now_unix_nano.saturating_sub(nanos(age))

@@ -1,17 +1,14 @@
 //! The question: which service, when; its answer from the tables.
 
 use super::{
-    changes, explain,
+    changed, explain,
     facts::{self, Facts, Stretch},
     load::Loader,
     plan::Plan,
-    report::{Change, Effort, Report},
+    report::{Effort, Report},
     window::{self, Anomaly},
 };
-use crate::{
-    Limits, Query, TimeRange,
-    error::{ErrorKind, Result},
-};
+use crate::{Limits, Query, TimeRange, changes::Change, error::Result};
 
 const MINUTE: i64 = 60 * 1_000_000_000;
 /// How far back an incident is looked for where no window is given.
@@ -66,13 +63,12 @@ impl Query {
             facts.baseline.map_or(window.from, |baseline| baseline.from).min(window.from).min(window.from - past);
         loader.metrics(&mut facts, Stretch { from, to: window.from }).await?;
         let near = Stretch { from: window.from - CHANGES_BEFORE_NANO, to: window.to };
-        let known = match loader.changes(near).await {
-            // Before the first change there may be no such table.
-            Err(error) if error.kind() == ErrorKind::Invalid => Vec::new(),
-            other => other?,
+        let known = match TimeRange::new(near.from, near.to) {
+            Some(near) => self.changes(near, None, &loader.limits).await?,
+            None => Vec::new(),
         };
         add_changes(&mut facts, &known);
-        changes::add_new_versions(&mut facts);
+        changed::add_new_versions(&mut facts);
         facts.settle();
 
         let mut plan = Plan::new(&facts);

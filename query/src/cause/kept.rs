@@ -1,15 +1,14 @@
-//! Reports that were made, newest first.
-
-use std::sync::{Arc, Mutex, PoisonError};
+//! Reports that were made, kept in the catalog as JSON.
 
 use super::report::Report;
-use crate::error::{Error, ErrorKind, Result};
-
-/// Reports kept.
-const MOST: usize = 500;
+use crate::{
+    Query,
+    error::{Error, Result},
+    reports::KeptReport,
+};
 
 /// A report and its name.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Kept {
     /// Its name.
     pub id: String,
@@ -19,43 +18,44 @@ pub struct Kept {
     pub report: Report,
 }
 
-/// Where reports are kept.
-#[derive(Clone, Debug, Default)]
-pub struct Causes(Arc<Mutex<Vec<Kept>>>);
-
-impl Causes {
-    /// Keeps a report.
+impl Kept {
+    /// Reads what [`Query::keep_cause`] wrote.
     ///
     /// # Errors
-    /// `Unavailable` when it is not known to be kept.
-    #[expect(clippy::unused_async, reason = "the catalog is asked over its own thread")]
-    pub async fn keep(&self, kept: Kept) -> Result<()> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(0, kept);
-        all.truncate(MOST);
-        Ok(())
+    /// `Internal` for what no version of ours wrote.
+    pub fn read(kept: KeptReport) -> Result<Self> {
+        let KeptReport { id, created_unix_nano, json } = kept;
+        let report = serde_json::from_str(&json)
+            .map_err(|error| Error::internal(format!("the kept report {id:?} cannot be read: {error}")))?;
+        Ok(Self { id, created_unix_nano, report })
     }
+}
 
-    /// One report.
+impl Query {
+    /// Keeps a report of a cause.
     ///
     /// # Errors
-    /// `NotFound`.
-    #[expect(clippy::unused_async, reason = "the catalog is asked over its own thread")]
-    pub async fn get(&self, id: &str) -> Result<Kept> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter()
-            .find(|kept| kept.id == id)
-            .cloned()
-            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no report {id:?}")))
+    /// `TooLarge`; `Unavailable` when it is not known to be kept.
+    pub async fn keep_cause(&self, kept: &Kept) -> Result<()> {
+        let json = serde_json::to_string(&kept.report)
+            .map_err(|error| Error::internal(format!("a report cannot be written: {error}")))?;
+        let (id, created_unix_nano) = (kept.id.clone(), kept.created_unix_nano);
+        self.reports()?.keep(KeptReport { id, created_unix_nano, json }).await
     }
 
-    /// The newest reports.
+    /// A kept report.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unavailable`.
+    pub async fn kept_cause(&self, id: &str) -> Result<Kept> {
+        Kept::read(self.reports()?.get(id).await?)
+    }
+
+    /// The newest kept reports.
     ///
     /// # Errors
     /// `Unavailable`.
-    #[expect(clippy::unused_async, reason = "the catalog is asked over its own thread")]
-    pub async fn list(&self, limit: usize) -> Result<Vec<Kept>> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(all.iter().take(limit).cloned().collect())
+    pub async fn kept_causes(&self, limit: usize) -> Result<Vec<Kept>> {
+        self.reports()?.list(limit).await?.into_iter().map(Kept::read).collect()
     }
 }

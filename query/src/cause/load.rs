@@ -7,17 +7,17 @@ use arrow::{
     array::{Array, StringArray},
     record_batch::RecordBatch,
 };
-use datafusion::{common::ScalarValue, prelude::SessionContext};
+use datafusion::common::ScalarValue;
 
 use super::{
     facts::{Facts, Kind, Log, Name, Place, Series, Shape, Span, Stretch},
-    report::Change,
     template::template,
     window::{SLOT_NANO, Slot},
 };
 use crate::{
     Limits, Query,
     columns::Columns,
+    cost::Cost,
     error::{Error, Result},
     search::timestamp,
 };
@@ -77,10 +77,6 @@ const SLOTS: &str = "
         AND (kind IN ('server', 'consumer') OR parent_span_id IS NULL)
     GROUP BY 1";
 
-const CHANGES: &str = "
-    SELECT timestamp, service_name, kind, version, version_from, author, link, message, source, change_id
-    FROM changes WHERE timestamp >= $from AND timestamp < $to";
-
 type Param = (String, ScalarValue);
 
 fn text(name: &str, value: &str) -> Param {
@@ -104,9 +100,7 @@ pub(super) struct Loader<'a> {
 
 impl Loader<'_> {
     pub(super) async fn rows(&self, statement: &'static str, params: Vec<Param>) -> Result<Vec<RecordBatch>> {
-        let limits = Limits { label: "cause".to_owned(), max_rows: Some(usize::MAX), ..self.limits.clone() };
-        let build = move |ctx: SessionContext| async move { Ok(ctx.sql(statement).await?.with_param_values(params)?) };
-        Ok(self.query.run(limits, build).await?.collect().await?.0)
+        self.query.ask(&self.limits, "cause", statement, params, &mut Cost::new()).await
     }
 
     /// The entry's traffic in slots without holes.
@@ -175,36 +169,6 @@ impl Loader<'_> {
         facts.series.retain(|series| !series.points.is_empty());
         Ok(())
     }
-
-    /// Changes in a stretch.
-    pub(super) async fn changes(&self, stretch: Stretch) -> Result<Vec<Change>> {
-        let mut changes = Vec::new();
-        for batch in self.rows(CHANGES, times(stretch)).await? {
-            let columns = Columns(&batch);
-            let time = columns.int("timestamp")?;
-            let column = |name| columns.text(name);
-            let (service, kind, id, source) =
-                (column("service_name")?, column("kind")?, column("change_id")?, column("source")?);
-            let (version, version_from, author) = (column("version")?, column("version_from")?, column("author")?);
-            let (link, message) = (column("link")?, column("message")?);
-            for row in 0..batch.num_rows() {
-                changes.push(Change {
-                    id: id.value(row).to_owned(),
-                    time_unix_nano: time.value(row),
-                    service: service.value(row).to_owned(),
-                    kind: kind.value(row).to_owned(),
-                    version: some(&version, row),
-                    version_from: some(&version_from, row),
-                    author: some(&author, row),
-                    link: some(&link, row),
-                    message: some(&message, row),
-                    source: source.value(row).to_owned(),
-                });
-            }
-        }
-        changes.sort_by(|a, b| (a.time_unix_nano, &a.id).cmp(&(b.time_unix_nano, &b.id)));
-        Ok(changes)
-    }
 }
 
 /// Hex digits below which the last byte of a trace id must lie; empty when all are kept.
@@ -213,10 +177,6 @@ fn kept(spans: u64) -> String {
         256.. => String::new(),
         part => format!("{:02x}", part.max(1)),
     }
-}
-
-fn some(column: &StringArray, row: usize) -> Option<String> {
-    (column.is_valid(row) && !column.value(row).is_empty()).then(|| column.value(row).to_owned())
 }
 
 /// Reads one text column into names. Neighbours are often the same: those are not looked up.

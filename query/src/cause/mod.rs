@@ -8,12 +8,13 @@
 //! Sources: design notes distilled from Nezha (ESEC/FSE 2023), BARO (FSE 2024), PetShop (CLeaR 2024).
 
 mod ask;
-mod changes;
+mod changed;
 mod compare;
 mod explain;
 mod facts;
 mod finding;
 mod forest;
+mod incident;
 mod kept;
 mod load;
 mod markdown;
@@ -31,13 +32,8 @@ mod template;
 mod window;
 mod words;
 
-pub use self::report::{
-    Candidate, Change, Effort, Evidence, Impact, Indicator, Outcome, Report, Scope, Span, Table, Texts,
-};
-pub use self::{
-    ask::Request,
-    kept::{Causes, Kept},
-};
+pub use self::report::{Candidate, Effort, Evidence, Impact, Indicator, Outcome, Report, Scope, Span, Table, Texts};
+pub use self::{ask::Request, incident::Explainer, kept::Kept};
 
 #[cfg(test)]
 mod tests;

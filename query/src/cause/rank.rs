@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    changes, compare,
+    changed, compare,
     facts::{Facts, Name},
     finding::{Family, Finding},
     forest::{Forest, Side},
@@ -62,7 +62,6 @@ pub(crate) struct Ranking {
     pub suspects: Vec<Suspect>,
     pub calls: BTreeSet<(Name, Name)>,
     pub forest: Forest,
-    pub tally: Tally,
     /// Root spans in the baseline and in the window.
     pub traces: [usize; 2],
 }
@@ -96,7 +95,7 @@ pub(crate) fn rank(facts: &Facts, plan: &Plan) -> Ranking {
         let most = shown.entry(*service).or_default();
         *most = most.max(finding.strength);
     }
-    for finding in changes::findings(facts, &forest, plan, &shown) {
+    for finding in changed::findings(facts, &forest, plan, &shown) {
         let known = explained.entry((Family::Change, finding.service)).or_insert_with(|| finding.clone());
         if finding.strength > known.strength {
             *known = finding;
@@ -120,7 +119,7 @@ pub(crate) fn rank(facts: &Facts, plan: &Plan) -> Ranking {
     }
     suspects.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.service.cmp(&b.service)));
     let traces = [forest.roots(Side::is_baseline), forest.roots(|side| side == Side::Window)];
-    Ranking { suspects, calls, forest, tally, traces }
+    Ranking { suspects, calls, forest, traces }
 }
 
 /// How well a finding names the cause: what a service lacks explains that it is slow, not the other way round.
@@ -156,19 +155,12 @@ fn weight(strength: f64) -> f64 {
 fn units(tally: &Tally, forest: &Forest) -> BTreeMap<Family, f64> {
     let mut units: BTreeMap<Family, f64> =
         Family::CALIBRATED.iter().map(|family| (*family, least_unit(*family))).collect();
-    let mut pairs = Vec::new();
-    if forest.roots(|side| side == Side::Between) > 0 {
-        pairs.push(tally::DRIFT);
-    }
-    for pair in pairs {
-        let quiet = strongest(compare::findings(tally, pair));
-        for family in Family::CALIBRATED {
-            let mut values: Vec<f64> =
-                quiet.iter().filter(|((of, _), _)| *of == family).map(|(_, finding)| finding.strength).collect();
-            if let Some(unit) = units.get_mut(&family) {
-                *unit = unit.max(quantile(&mut values, CALIBRATION));
-            }
-        }
+    let between = forest.roots(|side| side == Side::Between) > 0;
+    let quiet = strongest(compare::findings(tally, if between { tally::DRIFT } else { tally::CHANCE }));
+    for (family, unit) in &mut units {
+        let mut values: Vec<f64> =
+            quiet.iter().filter(|((of, _), _)| of == family).map(|(_, finding)| finding.strength).collect();
+        *unit = unit.max(quantile(&mut values, CALIBRATION));
     }
     units
 }

@@ -1,13 +1,7 @@
 //! What is answered: plain data in both languages, in one order.
 
-/// A sentence in both languages.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Texts {
-    /// English.
-    pub en: String,
-    /// Chinese.
-    pub zh: String,
-}
+pub use crate::alert::words::Texts;
+use crate::changes::Change;
 
 /// Half-open range of times in nanoseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -118,22 +112,6 @@ pub struct Impact {
     pub failed: u64,
     /// How many took longer than 95 of 100 in the baseline.
     pub slow: u64,
-}
-
-/// A change near the onset.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[expect(missing_docs, reason = "the columns of the changes table")]
-pub struct Change {
-    pub id: String,
-    pub time_unix_nano: i64,
-    pub service: String,
-    pub kind: String,
-    pub version: Option<String>,
-    pub version_from: Option<String>,
-    pub author: Option<String>,
-    pub link: Option<String>,
-    pub message: Option<String>,
-    pub source: String,
 }
 
 /// What it cost to find out.

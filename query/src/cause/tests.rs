@@ -1,7 +1,7 @@
 //! The whole engine over facts that are made here: what must be named, and what must not be claimed.
 
 use super::{
-    changes,
+    changed,
     explain::explain,
     facts::{Change, Facts, Kind, Log, Place, Series, Shape, Span, Stretch},
     plan::Plan,
@@ -230,7 +230,7 @@ fn a_version_that_begins_to_serve_is_a_change() {
     for span in &mut facts.spans {
         span.place.version = Some(if span.start < WINDOW.from { old } else { new });
     }
-    changes::add_new_versions(&mut facts);
+    changed::add_new_versions(&mut facts);
     assert_eq!(facts.changes.len(), 4);
     assert!(facts.changes.iter().all(|change| change.version == Some(new) && change.time >= WINDOW.from));
 }

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Catalog, Contents, Publication, StoredKey};
+use super::{Catalog, Contents, Document, DocumentChange, Publication, StoredKey};
 use crate::{
     error::{Error, Result},
     model::{BatchKey, Table, Tenant},
@@ -42,6 +42,7 @@ struct State {
     segments: BTreeMap<SegmentId, SegmentMeta>,
     checkpoints: BTreeMap<(Tenant, Table), u64>,
     keys: BTreeMap<(Tenant, BatchKey), StoredKey>,
+    documents: BTreeMap<(String, String), Document>,
     states: BTreeMap<(Tenant, Table), Bytes>,
 }
 
@@ -133,6 +134,39 @@ impl Catalog for MemoryCatalog {
         self.crash_point(CrashPoint::Before).await?;
         let state = self.state();
         Ok(ids.iter().filter(|id| state.segments.contains_key(id)).cloned().collect())
+    }
+
+    async fn documents(&self, kind: &str, limit: usize) -> Result<Vec<Document>> {
+        self.crash_point(CrashPoint::Before).await?;
+        let state = self.state();
+        let of_kind = state.documents.iter().filter(|((of, _), _)| of == kind).map(|(_, document)| document.clone());
+        let mut documents: Vec<_> = of_kind.collect();
+        documents.sort_by(|a, b| b.updated_unix_nano.cmp(&a.updated_unix_nano).then_with(|| a.id.cmp(&b.id)));
+        documents.truncate(limit);
+        Ok(documents)
+    }
+
+    async fn document(&self, kind: &str, id: &str) -> Result<Option<Document>> {
+        self.crash_point(CrashPoint::Before).await?;
+        Ok(self.state().documents.get(&(kind.to_owned(), id.to_owned())).cloned())
+    }
+
+    async fn change_documents(&self, changes: &[DocumentChange]) -> Result<()> {
+        self.crash_point(CrashPoint::Before).await?;
+        {
+            let mut state = self.state();
+            for change in changes {
+                match change {
+                    DocumentChange::Put { kind, document } => {
+                        state.documents.insert(((*kind).to_owned(), document.id.clone()), document.clone());
+                    }
+                    DocumentChange::Remove { kind, id } => {
+                        state.documents.remove(&((*kind).to_owned(), id.clone()));
+                    }
+                }
+            }
+        }
+        self.crash_point(CrashPoint::After).await
     }
 
     async fn close(&self) {}

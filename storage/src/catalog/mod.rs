@@ -8,7 +8,9 @@
 //! - *floor*: the floor of the WAL never moves down.
 //! - *exchange*: a replacement removes live segments only, and all of them or none.
 //! - *version*: every change of the segments makes the version larger.
+//! - *together*: the documents of one change are all as it says, or all as they were.
 
+mod document;
 mod memory;
 mod sqlite;
 #[cfg(test)]
@@ -20,6 +22,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use self::{
+    document::{Document, DocumentChange},
     memory::{CrashPoint, MemoryCatalog},
     sqlite::SqliteCatalog,
 };
@@ -111,6 +114,24 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// # Errors
     /// `Unavailable`.
     async fn live(&self, ids: &[SegmentId]) -> Result<Vec<SegmentId>>;
+
+    /// Documents of one kind, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn documents(&self, kind: &str, limit: usize) -> Result<Vec<Document>>;
+
+    /// One document, if it is there.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    async fn document(&self, kind: &str, id: &str) -> Result<Option<Document>>;
+
+    /// Changes documents in one transaction, in the order given.
+    ///
+    /// # Errors
+    /// `Unavailable` when it is not known to have happened: do the same again, or look.
+    async fn change_documents(&self, changes: &[DocumentChange]) -> Result<()>;
 
     /// Closes it after what is running.
     async fn close(&self);

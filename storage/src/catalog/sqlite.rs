@@ -10,7 +10,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 
-use super::{Catalog, Contents, Publication, StoredKey};
+use super::{Catalog, Contents, Document, DocumentChange, Publication, StoredKey};
 use crate::{
     error::{Error, ErrorKind, Result},
     model::{BatchKey, Table, Tenant},
@@ -216,6 +216,49 @@ impl Catalog for SqliteCatalog {
         Ok(live)
     }
 
+    async fn documents(&self, kind: &str, limit: usize) -> Result<Vec<Document>> {
+        let rows = sqlx::query(
+            "SELECT id, updated_unix_nano, body FROM documents WHERE kind = ?
+             ORDER BY updated_unix_nano DESC, id LIMIT ?",
+        )
+        .bind(kind)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(unavailable)?;
+        rows.iter().map(document).collect()
+    }
+
+    async fn document(&self, kind: &str, id: &str) -> Result<Option<Document>> {
+        let row = sqlx::query("SELECT id, updated_unix_nano, body FROM documents WHERE kind = ? AND id = ?")
+            .bind(kind)
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        row.as_ref().map(document).transpose()
+    }
+
+    async fn change_documents(&self, changes: &[DocumentChange]) -> Result<()> {
+        let mut transaction = self.begin().await?;
+        for change in changes {
+            let query = match change {
+                DocumentChange::Put { kind, document } => sqlx::query(
+                    "INSERT OR REPLACE INTO documents (kind, id, updated_unix_nano, body) VALUES (?, ?, ?, ?)",
+                )
+                .bind(*kind)
+                .bind(&document.id)
+                .bind(document.updated_unix_nano)
+                .bind(&document.body),
+                DocumentChange::Remove { kind, id } => {
+                    sqlx::query("DELETE FROM documents WHERE kind = ? AND id = ?").bind(*kind).bind(id)
+                }
+            };
+            query.execute(&mut *transaction).await.map_err(unavailable)?;
+        }
+        transaction.commit().await.map_err(unavailable)
+    }
+
     async fn close(&self) {
         // Folds SQLite's own WAL into the file.
         self.pool.close().await;
@@ -290,6 +333,14 @@ fn stored_key(row: &SqliteRow) -> Result<StoredKey> {
         key: BatchKey(u128::from_be_bytes(key)),
         sequence: sequence.cast_unsigned(),
         stored_unix_nano: row.try_get("stored_unix_nano").map_err(unavailable)?,
+    })
+}
+
+fn document(row: &SqliteRow) -> Result<Document> {
+    Ok(Document {
+        id: row.try_get("id").map_err(unavailable)?,
+        updated_unix_nano: row.try_get("updated_unix_nano").map_err(unavailable)?,
+        body: row.try_get("body").map_err(unavailable)?,
     })
 }
 

@@ -143,6 +143,46 @@ async fn old_keys_are_forgotten() {
     .await;
 }
 
+fn put(kind: &'static str, id: &str, updated_unix_nano: i64, body: &str) -> DocumentChange {
+    let document = Document { id: id.to_owned(), updated_unix_nano, body: body.to_owned() };
+    DocumentChange::Put { kind, document }
+}
+
+async fn document_ids(catalog: &dyn Catalog, kind: &str, limit: usize) -> Vec<String> {
+    catalog.documents(kind, limit).await.unwrap().into_iter().map(|document| document.id).collect()
+}
+
+#[tokio::test]
+async fn documents_change_together_and_are_there_after_opening_again() {
+    on_each_home(async |home| {
+        let catalog = home.open().await;
+        let changes = [put("alert", "a", 1, "{}"), put("alert", "b", 3, "[1]"), put("incident", "a", 2, "{}")];
+        catalog.change_documents(&changes).await.unwrap();
+        let gone = DocumentChange::Remove { kind: "alert", id: "a".to_owned() };
+        catalog.change_documents(&[gone.clone(), put("alert", "c", 3, "{}"), gone]).await.unwrap();
+        catalog.change_documents(&[put("alert", "b", 4, "[2]")]).await.unwrap();
+        catalog.close().await;
+        let catalog = home.open().await;
+        assert_eq!(document_ids(&*catalog, "alert", 10).await, ["b", "c"]);
+        assert_eq!(document_ids(&*catalog, "alert", 1).await, ["b"]);
+        assert_eq!(catalog.document("alert", "b").await.unwrap().unwrap().body, "[2]");
+        assert_eq!(catalog.document("alert", "a").await.unwrap(), None);
+        assert_eq!(document_ids(&*catalog, "incident", 10).await, ["a"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_whose_answer_was_lost_can_be_repeated() {
+    let catalog = MemoryCatalog::new();
+    let change = [put("alert", "a", 1, "{}")];
+    let unsure = catalog.failing(|point| point == CrashPoint::After);
+    assert_eq!(unsure.change_documents(&change).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(document_ids(&catalog, "alert", 10).await, ["a"]);
+    catalog.change_documents(&change).await.unwrap();
+    assert_eq!(document_ids(&catalog, "alert", 10).await, ["a"]);
+}
+
 #[tokio::test]
 async fn a_catalog_of_a_later_version_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
@@ -162,7 +202,7 @@ async fn a_catalog_of_a_later_version_is_refused_and_left_alone() {
     let refused = SqliteCatalog::open(directory.path()).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Invalid);
     let message = refused.to_string();
-    assert!(message.contains("schema version 999, this program knows up to 2"), "{message}");
+    assert!(message.contains("schema version 999, this program knows up to 3"), "{message}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 

@@ -2,6 +2,7 @@
 
 mod client;
 mod python;
+mod receiver;
 mod server;
 pub(crate) mod telemetry;
 mod wait;
@@ -9,6 +10,7 @@ mod wait;
 pub(crate) use self::{
     client::{Answer, Rows, answer, value},
     python::Python,
+    receiver::{Receiver, SILENT},
     server::{Server, Setup, command},
-    wait::{Stopwatch, eventually, within},
+    wait::{Stopwatch, eventually, now_unix_nano, within},
 };

@@ -5,7 +5,7 @@
     reason = "tests of a process in real time; the only file of them that looks at the clock"
 )]
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Looks again and again until there is something to see.
 ///
@@ -50,4 +50,10 @@ impl Stopwatch {
     pub(crate) async fn reaches(self, time: Duration) {
         tokio::time::sleep_until((self.0 + time).into()).await;
     }
+}
+
+/// Wall time, for telemetry of just now.
+pub(crate) fn now_unix_nano() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the epoch is over");
+    u64::try_from(since.as_nanos()).expect("before 2554")
 }

@@ -8,21 +8,20 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use query::{
-    Limits, TimeRange,
+    Limits,
     cause::{self, Kept, Outcome, Report},
 };
 use serde::Deserialize;
 
 use crate::{
     State,
+    api::changes,
     error::{Answer, Problem},
     json::timestamp,
     params::{self, Params},
     wire::{self, CauseBody, TimeText},
 };
 
-/// Longest time of an answer unless the question says otherwise.
-const DEFAULT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 /// Kept reports in a list.
 const MAX_LIST: usize = 500;
 
@@ -46,7 +45,7 @@ pub(crate) struct ListParams {
 
 /// In which language lines are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Language {
+pub(crate) enum Language {
     English,
     Chinese,
 }
@@ -77,12 +76,17 @@ pub(crate) async fn ask(Extracted(state): Extracted<State>, body: Bytes) -> Answ
             .map_err(|error| Problem::invalid(format!("the body is no such JSON: {error}")))?,
     };
     let language = Language::named(body.language.as_deref())?;
-    let timeout = body.timeout.as_deref().map(params::duration).transpose()?.unwrap_or(DEFAULT_TIMEOUT);
+    let timeout = body.timeout.as_deref().map(params::duration).transpose()?.unwrap_or(state.config().cause.timeout);
     let request = request(body, state.process().now_unix_nano())?;
+    let longest = state.config().cause.window_max;
+    if request.window.is_some_and(|window| u128::from(window.duration_nano()) > longest.as_nanos()) {
+        let longest = humantime::format_duration(longest);
+        return Err(Problem::invalid(format!("the window is longer than {longest}, which is cause.window_max")));
+    }
     let report = state.query().cause(request, Limits { timeout: Some(timeout), ..Limits::default() }).await?;
     let id = hex::encode(state.process().random_bytes());
     let kept = Kept { id, created_unix_nano: state.process().now_unix_nano(), report };
-    state.query().causes().keep(kept.clone()).await?;
+    state.query().keep_cause(&kept).await?;
     Ok(Json(shown(&state, kept, language)))
 }
 
@@ -94,7 +98,7 @@ pub(crate) async fn one(
     Params(params): Params<OneParams>,
 ) -> Answer<Response> {
     let language = Language::named(params.language.as_deref())?;
-    let kept = state.query().causes().get(&id).await?;
+    let kept = state.query().kept_cause(&id).await?;
     match params.format.as_deref() {
         None | Some("json") => Ok(Json(shown(&state, kept, language)).into_response()),
         Some("markdown") => {
@@ -112,7 +116,7 @@ pub(crate) async fn list(
     Params(params): Params<ListParams>,
 ) -> Answer<Json<wire::Causes>> {
     let limit = params::limit(params.limit.as_deref(), 50, MAX_LIST)?;
-    let causes = state.query().causes().list(limit).await?.into_iter().map(summary).collect();
+    let causes = state.query().kept_causes(limit).await?.into_iter().map(summary).collect();
     Ok(Json(wire::Causes { causes }))
 }
 
@@ -170,7 +174,8 @@ fn summary(kept: Kept) -> wire::CauseSummary {
     }
 }
 
-fn shown(state: &State, kept: Kept, language: Language) -> wire::Cause {
+/// A report as it is shown everywhere.
+pub(crate) fn shown(state: &State, kept: Kept, language: Language) -> wire::Cause {
     let report = kept.report;
     wire::Cause {
         id: kept.id,
@@ -189,7 +194,7 @@ fn shown(state: &State, kept: Kept, language: Language) -> wire::Cause {
             slow: report.impact.slow,
             error_budget_spent_ratio: None,
         },
-        changes: report.changes.into_iter().map(change).collect(),
+        changes: report.changes.into_iter().map(changes::shown).collect(),
         notes: report.notes.into_iter().map(texts).collect(),
         report: texts(report.markdown),
         stats: wire::CauseStats {
@@ -205,7 +210,7 @@ fn shown(state: &State, kept: Kept, language: Language) -> wire::Cause {
 fn candidate(state: &State, candidate: cause::Candidate, language: Language) -> wire::CauseCandidate {
     wire::CauseCandidate {
         rank: candidate.rank,
-        slot: state.query().slot(&candidate.service),
+        slot: state.query().slot_of(&candidate.service),
         service: candidate.service,
         indicator: indicator(candidate.indicator),
         score: candidate.score,
@@ -242,23 +247,10 @@ fn evidence(evidence: cause::Evidence, language: Language) -> wire::CauseEvidenc
     }
 }
 
-fn change(change: cause::Change) -> wire::CauseChange {
-    wire::CauseChange {
-        id: change.id,
-        time: timestamp(change.time_unix_nano),
-        service: change.service,
-        kind: change.kind,
-        version: change.version,
-        version_from: change.version_from,
-        author: change.author,
-        link: change.link,
-        message: change.message,
-        source: change.source,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use query::TimeRange;
+
     use super::*;
 
     const NOW: i64 = 1_795_000_000_000_000_000;

@@ -1,9 +1,13 @@
 //! Endpoints, one family a file.
 
 pub(crate) mod admin;
+pub(crate) mod alerts;
 pub(crate) mod cause;
+pub(crate) mod changes;
 pub(crate) mod logs;
+pub(crate) mod map;
 pub(crate) mod services;
+pub(crate) mod slo;
 pub(crate) mod sql;
 pub(crate) mod status;
 pub(crate) mod traces;
@@ -29,6 +33,18 @@ pub(crate) mod traces;
         cause::ask,
         cause::one,
         cause::list,
+        map::service,
+        map::map,
+        changes::list,
+        changes::report,
+        slo::list,
+        slo::one,
+        slo::put,
+        slo::remove,
+        alerts::list,
+        alerts::incidents,
+        alerts::incident,
+        alerts::note,
         status::status,
         status::whoami,
         admin::flush,

@@ -1,10 +1,7 @@
 //! Services: rate, errors and durations, compared with the period before.
 
 use axum::{Json, extract::State as Extracted};
-use query::{
-    Limits, TimeRange,
-    services::{Red, Service},
-};
+use query::{Limits, TimeRange, red::Red, services::Service};
 use serde::Deserialize;
 
 use crate::{
@@ -29,18 +26,26 @@ pub(crate) struct ServiceParams {
     query_id: Option<String>,
 }
 
+impl ServiceParams {
+    /// The window, and what the answer may cost.
+    pub(crate) fn asked(self, state: &State) -> Answer<(TimeRange, Limits)> {
+        let range = params::range(self.from.as_deref(), self.to.as_deref(), state.process().now_unix_nano())?;
+        let limits = Limits {
+            timeout: self.timeout.as_deref().map(params::duration).transpose()?,
+            query_id: self.query_id,
+            ..Limits::default()
+        };
+        Ok((range, limits))
+    }
+}
+
 /// Every service seen in the window.
 #[utoipa::path(get, path = "/api/services", tag = "services", params(ServiceParams), responses((status = 200, body = wire::Services), (status = "default", body = wire::Problem)))]
 pub(crate) async fn list(
     Extracted(state): Extracted<State>,
     Params(params): Params<ServiceParams>,
 ) -> Answer<Json<wire::Services>> {
-    let range = params::range(params.from.as_deref(), params.to.as_deref(), state.process().now_unix_nano())?;
-    let limits = Limits {
-        timeout: params.timeout.as_deref().map(params::duration).transpose()?,
-        query_id: params.query_id,
-        ..Limits::default()
-    };
+    let (range, limits) = params.asked(&state)?;
     let found = state.query().services(range, limits).await?;
     Ok(Json(wire::Services {
         services: found.services.into_iter().map(|service| shown(service, range)).collect(),
@@ -50,7 +55,7 @@ pub(crate) async fn list(
     }))
 }
 
-fn shown(service: Service, range: TimeRange) -> wire::Service {
+pub(crate) fn shown(service: Service, range: TimeRange) -> wire::Service {
     let seconds = range.duration_nano() as f64 / 1e9;
     let rate = |red: &Red| red.calls as f64 / seconds;
     let Service { window, steps, .. } = &service;
@@ -82,7 +87,7 @@ fn shown(service: Service, range: TimeRange) -> wire::Service {
     }
 }
 
-fn quantile_ms(red: &Red, q: f64) -> Option<f64> {
+pub(crate) fn quantile_ms(red: &Red, q: f64) -> Option<f64> {
     // Microseconds are finer than the estimate.
     red.quantile_nano(q).map(|nanos| (nanos / 1e3).round() / 1e3)
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::TimeText;
+use super::{Change, Texts, TimeText};
 
 /// `POST /api/causes`
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
@@ -47,14 +47,6 @@ pub struct Period {
     pub to: String,
 }
 
-/// A sentence in both languages.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct Texts {
-    pub en: String,
-    pub zh: String,
-}
-
 /// Why a service was in trouble.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "docs/http-api.md says what each means")]
@@ -71,7 +63,7 @@ pub struct Cause {
     pub confidence: f64,
     pub candidates: Vec<CauseCandidate>,
     pub impact: CauseImpact,
-    pub changes: Vec<CauseChange>,
+    pub changes: Vec<Change>,
     pub notes: Vec<Texts>,
     pub report: Texts,
     pub stats: CauseStats,
@@ -145,22 +137,6 @@ pub struct CauseImpact {
     pub failed: u64,
     pub slow: u64,
     pub error_budget_spent_ratio: Option<f64>,
-}
-
-/// A change near the onset.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[expect(missing_docs, reason = "docs/http-api.md says what each means")]
-pub struct CauseChange {
-    pub id: String,
-    pub time: String,
-    pub service: String,
-    pub kind: String,
-    pub version: Option<String>,
-    pub version_from: Option<String>,
-    pub author: Option<String>,
-    pub link: Option<String>,
-    pub message: Option<String>,
-    pub source: String,
 }
 
 /// What it cost.

@@ -12,6 +12,10 @@ let paths: [string, string][] = [];
 const HEADINGS: Record<string, [string, string]> = {
   home: ['Overview', '总览'],
   services: ['Services', '服务'],
+  map: ['Service map', '服务拓扑'],
+  slos: ['SLOs', 'SLO'],
+  incidents: ['Incidents', '故障'],
+  causes: ['Cause reports', '根因报告'],
   logs: ['Logs', '日志'],
   tail: ['Live tail', '实时日志'],
   traces: ['Traces', '链路'],
@@ -20,6 +24,30 @@ const HEADINGS: Record<string, [string, string]> = {
   settings: ['Settings', '设置'],
   start: ['Get started', '快速开始'],
 };
+
+/** Details of an objective, of incidents and of reports in each state that the server has. */
+async function details(): Promise<[string, string][]> {
+  const get = async (path: string) => (await (await fetch(inject('baseUrl') + path)).json()) as Record<string, unknown>;
+  const { slos } = (await get('/api/slos')) as { slos: { id: string; state: string }[] };
+  const { incidents } = (await get('/api/incidents?limit=100')) as {
+    incidents: { id: string; cause: { state: string } }[];
+  };
+  const { causes } = (await get('/api/causes?limit=100')) as { causes: { id: string; outcome: string }[] };
+  const first = <T>(rows: T[], kind: (row: T) => string): T[] => [
+    ...new Map([...rows].reverse().map((row) => [kind(row), row])).values(),
+  ];
+  return [
+    ...first(slos, (slo) => slo.state).map((slo): [string, string] => [`slo-${slo.state}`, `/slos/${slo.id}`]),
+    ...first(incidents, (each) => each.cause.state).map((each): [string, string] => [
+      `incident-${each.cause.state}`,
+      `/incidents/${each.id}`,
+    ]),
+    ...first(causes, (each) => each.outcome).map((each): [string, string] => [
+      `cause-${each.outcome}`,
+      `/causes/${each.id}`,
+    ]),
+  ];
+}
 
 beforeAll(async () => {
   const browser = await openBrowser();
@@ -36,6 +64,12 @@ beforeAll(async () => {
     ['home', '/'],
     ['services', '/services'],
     ['service', `/services/${encodeURIComponent(service)}`],
+    ['map', '/map'],
+    ['map-table', '/map?view=table'],
+    ['slos', '/slos'],
+    ['incidents', '/incidents'],
+    ['causes', '/causes'],
+    ...(await details()),
     ['logs', '/logs'],
     ['tail', '/logs/tail'],
     ['traces', '/traces'],

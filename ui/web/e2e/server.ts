@@ -3,7 +3,7 @@
  * and a folder of its own, with the demo shop beside it. Ready means that services, logs and traces can be found.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
@@ -14,6 +14,7 @@ declare module 'vitest' {
   }
 }
 
+const OBJECTIVES = new URL('../../../src/demo/objectives', import.meta.url).pathname;
 const READY_MS = 150_000;
 const POLL_MS = 250;
 const STOP_MS = 15_000;
@@ -57,6 +58,8 @@ export default async function setup(project: TestProject): Promise<(() => Promis
   const binary = process.env.RL_SERVER_BIN;
   if (!binary) throw new Error('set RL_BASE_URL to a running server or RL_SERVER_BIN to the binary to start');
   const folder = mkdtempSync(join(tmpdir(), 'rootline-e2e-'));
+  // What the shop promises: the faults of the demo break it, and incidents follow.
+  if (existsSync(OBJECTIVES)) cpSync(OBJECTIVES, join(folder, 'objectives'), { recursive: true });
   const any = '127.0.0.1:0';
   const server: ChildProcess = spawn(
     binary,

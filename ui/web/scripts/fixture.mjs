@@ -1,5 +1,5 @@
 // Serves the UI on fixture data: `--dev` with hot reload, otherwise ../dist under the server's content security policy.
-// `--port N` (default 7071), `--empty` for a server that has received nothing, `--server URL` for a real server's answers.
+// `--port N` (default 7071), `--empty` for a server that has received nothing, `--nodes N` for a map of that size, `--server URL` for a real server's answers.
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { createServer, request as forward } from 'node:http';
@@ -9,7 +9,7 @@ import { createServer as createVite } from 'vite';
 const option = (name) => (process.argv.includes(name) ? process.argv[process.argv.indexOf(name) + 1] : undefined);
 const dev = process.argv.includes('--dev');
 const real = option('--server');
-const empty = process.argv.includes('--empty');
+const shop = { empty: process.argv.includes('--empty'), nodes: Number(option('--nodes') ?? 0) };
 const dist = new URL('../../dist/', import.meta.url).pathname;
 const vite = await createVite({
   server: { middlewareMode: true, hmr: dev ? undefined : false, watch: dev ? undefined : null },
@@ -43,7 +43,7 @@ function proxy(request, response) {
 
 const server = createServer(async (request, response) => {
   if (real && request.url.startsWith('/api/')) return proxy(request, response);
-  if (await handle(request, response, empty)) return;
+  if (await handle(request, response, shop)) return;
   if (dev) return vite.middlewares(request, response);
   const path = join(dist, new URL(request.url, 'http://fixture').pathname);
   if (existsSync(path) && statSync(path).isFile() && extname(path) !== '.html') {

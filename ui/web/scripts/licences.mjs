@@ -38,8 +38,8 @@ export function licences() {
           if (folder) folders.add(folder);
         }
       }
-      // Style sheets are imported by our modules but are not listed as modules of a chunk.
-      for (const name of ['@mantine/core', '@mantine/spotlight', 'uplot']) {
+      // Style sheets are imported by our modules but are not listed as modules of a chunk; neither is what a worker imports.
+      for (const name of ['@dagrejs/dagre', '@dagrejs/graphlib', '@mantine/core', '@mantine/spotlight', 'uplot']) {
         folders.add(join(process.cwd(), 'node_modules', name));
       }
       const notices = [...folders].map(notice).sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -43,11 +43,13 @@ interface ToProps {
   className?: string | undefined;
   title?: string | undefined;
   label?: string | undefined;
+  /** Left out of the tab order, where its row can be opened by keyboard. */
+  inRow?: boolean;
   children: ReactNode;
 }
 
 /** A link to a screen that carries the window. */
-export function To({ path, search = {}, className, title, label, children }: ToProps) {
+export function To({ path, search = {}, className, title, label, inRow, children }: ToProps) {
   return (
     <Link
       to={path as never}
@@ -55,6 +57,7 @@ export function To({ path, search = {}, className, title, label, children }: ToP
       className={className}
       title={title}
       aria-label={label}
+      tabIndex={inRow ? -1 : undefined}
       activeOptions={{ exact: true, includeSearch: false }}
     >
       {children}

@@ -1,5 +1,6 @@
 import {
   IconActivity,
+  IconAlertTriangle,
   IconDatabase,
   IconFileText,
   IconHome,
@@ -7,7 +8,9 @@ import {
   IconRocket,
   IconRoute,
   IconSettings,
+  IconSitemap,
   IconSql,
+  IconTarget,
 } from '@tabler/icons-react';
 import type { Key } from '../i18n';
 
@@ -18,15 +21,27 @@ export interface Place {
   group: 'observe' | 'work' | 'server';
   /** Second key after `g`. */
   key: string;
+  /** Further paths that belong to it. */
+  also?: string;
 }
 
 /** Screens that exist, in the order of the rail. */
 export const PLACES: readonly Place[] = [
   { path: '/', title: 'nav.home', icon: IconHome, group: 'observe', key: 'h' },
   { path: '/services', title: 'nav.services', icon: IconActivity, group: 'observe', key: 's' },
+  { path: '/map', title: 'nav.map', icon: IconSitemap, group: 'observe', key: 'm' },
   { path: '/logs', title: 'nav.logs', icon: IconFileText, group: 'observe', key: 'l' },
   { path: '/logs/tail', title: 'nav.tail', icon: IconPlayerPlay, group: 'observe', key: 'f' },
   { path: '/traces', title: 'nav.traces', icon: IconRoute, group: 'observe', key: 't' },
+  { path: '/slos', title: 'nav.slos', icon: IconTarget, group: 'observe', key: 'o' },
+  {
+    path: '/incidents',
+    title: 'nav.incidents',
+    icon: IconAlertTriangle,
+    group: 'observe',
+    key: 'n',
+    also: '/causes',
+  },
   { path: '/sql', title: 'nav.sql', icon: IconSql, group: 'work', key: 'q' },
   { path: '/ingest', title: 'nav.ingest', icon: IconDatabase, group: 'server', key: 'i' },
   { path: '/settings', title: 'nav.settings', icon: IconSettings, group: 'server', key: ',' },
@@ -35,7 +50,9 @@ export const PLACES: readonly Place[] = [
 
 /** The place that a path belongs to: the longest path that it starts with. */
 export function placeOf(path: string): Place | undefined {
+  const isBelow = (parent: string): boolean =>
+    parent === '/' ? path === '/' : path === parent || path.startsWith(`${parent}/`);
   return [...PLACES]
     .sort((a, b) => b.path.length - a.path.length)
-    .find((place) => (place.path === '/' ? path === '/' : path === place.path || path.startsWith(`${place.path}/`)));
+    .find((place) => isBelow(place.path) || (place.also !== undefined && isBelow(place.also)));
 }

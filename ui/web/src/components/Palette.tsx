@@ -1,11 +1,12 @@
 import { Spotlight } from '@mantine/spotlight';
-import { IconActivity, IconLanguage, IconMoon, IconSearch, IconTopologyStar3 } from '@tabler/icons-react';
+import { IconActivity, IconBulb, IconLanguage, IconMoon, IconSearch, IconTopologyStar3 } from '@tabler/icons-react';
 import { useMemo, useState } from 'react';
 import { useServices } from '../api/queries';
 import { useOpen } from '../app/navigation';
 import { setPreference } from '../app/preferences';
 import { PLACES } from '../app/routes';
 import { useI18n } from '../i18n';
+import { whyOf } from '../state/cause';
 import { useScheme } from './marks';
 
 const MOST_SERVICES = 8;
@@ -21,9 +22,14 @@ export function Palette() {
   const actions = useMemo(() => {
     const matches = (text: string): boolean => text.toLowerCase().includes(typed.toLowerCase());
     const icon = { size: 16, stroke: 1.7 };
-    const found = (services.data?.services ?? [])
-      .filter((service) => typed && matches(service.name))
-      .slice(0, MOST_SERVICES);
+    const known = services.data?.services ?? [];
+    const found = known.filter((service) => typed && matches(service.name)).slice(0, MOST_SERVICES);
+    const why = whyOf(typed);
+    const named = (name: string): boolean => name.toLowerCase().includes((why ?? typed).toLowerCase());
+    const explained =
+      why === null && !found.length
+        ? []
+        : known.filter((service) => named(service.name)).slice(0, why === null ? 2 : MOST_SERVICES);
     return [
       ...(/^[0-9a-f]{32}$/i.test(typed)
         ? [
@@ -35,6 +41,13 @@ export function Palette() {
             },
           ]
         : []),
+      ...(why === null ? [] : explained).map((service) => ({
+        id: `why ${service.name}`,
+        label: t('palette.why', { service: service.name }),
+        leftSection: <IconBulb {...icon} />,
+        description: t('palette.whyHint'),
+        onClick: () => open('/causes/new', { service: service.name }),
+      })),
       ...PLACES.filter((place) => matches(t(place.title)) || place.path.includes(typed.toLowerCase())).map((place) => ({
         id: place.path,
         label: t(place.title),
@@ -49,6 +62,22 @@ export function Palette() {
         description: t('palette.service'),
         onClick: () => open(`/services/${encodeURIComponent(service.name)}`),
       })),
+      ...(why === null ? explained : []).map((service) => ({
+        id: `why ${service.name}`,
+        label: t('palette.why', { service: service.name }),
+        leftSection: <IconBulb {...icon} />,
+        onClick: () => open('/causes/new', { service: service.name }),
+      })),
+      ...(matches(t('cause.reports'))
+        ? [
+            {
+              id: 'causes',
+              label: t('cause.reports'),
+              leftSection: <IconBulb {...icon} />,
+              onClick: () => open('/causes'),
+            },
+          ]
+        : []),
       ...(typed
         ? [
             {

@@ -33,7 +33,7 @@ export function Tile({
   children,
 }: {
   label: string;
-  value: string;
+  value: ReactNode;
   unit?: string;
   note?: ReactNode;
   tone?: 'crit' | 'warn' | undefined;

@@ -24,8 +24,10 @@ import { TimeRangeControl } from './TimeRangeControl';
 import { TokenPrompt } from './TokenPrompt';
 
 const GROUPS = ['observe', 'work', 'server'] as const;
-/** Screens on which the time range means nothing. */
-const WITHOUT_WINDOW = ['/start', '/settings', '/logs/tail', '/ingest'];
+/** Screens that show the present only: neither a time range nor a refresh means anything there. */
+const LIVE = ['/start', '/settings', '/logs/tail', '/ingest'];
+/** Screens whose content has times of its own; they can be refreshed. */
+const OWN_TIMES = /^\/(slos|incidents)(\/|$)|^\/causes\/(?!new$)/;
 
 export function Logo() {
   return (
@@ -123,9 +125,9 @@ export function Shell() {
             {t('palette.placeholder')}
           </Button>
           <span className="grow" />
-          {WITHOUT_WINDOW.includes(path) ? null : (
+          {LIVE.includes(path) ? null : (
             <>
-              <TimeRangeControl />
+              {OWN_TIMES.test(path) ? null : <TimeRangeControl />}
               <RefreshControl />
             </>
           )}

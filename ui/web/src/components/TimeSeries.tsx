@@ -2,6 +2,7 @@ import { useEffect, useMemo, useRef, useState } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { useI18n } from '../i18n';
+import { type Band, type Mark, painted } from './chartMarks';
 import { useScheme } from './marks';
 
 export interface Line {
@@ -19,13 +20,35 @@ interface TimeSeriesProps {
   format: (value: number | null | undefined) => string;
   height?: number;
   legend?: boolean;
+  /** Moments and stretches of time that belong to the lines. */
+  marks?: readonly Mark[] | undefined;
+  bands?: readonly Band[] | undefined;
+  /** Smallest range of values to draw; without it from 0 to the largest value. */
+  range?: { min: number; max: number } | undefined;
+  /** A value to draw a line at. */
+  level?: number;
   onZoom?: (from: number, to: number) => void;
 }
 
+/** Room above the largest value; more where marks write their text there. */
+const ROOM = 1.08;
+const MARKED_ROOM = 1.2;
 const css = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** Lines over time with a legend that is also the table of their numbers. Dragging selects a window. */
-export function TimeSeries({ label, times, lines, format, height = 180, legend = true, onZoom }: TimeSeriesProps) {
+export function TimeSeries({
+  label,
+  times,
+  lines,
+  format,
+  height = 180,
+  legend = true,
+  marks,
+  bands,
+  range,
+  level,
+  onZoom,
+}: TimeSeriesProps) {
   const { t, clock, dateTime, timeZone } = useI18n();
   const scheme = useScheme();
   const host = useRef<HTMLDivElement>(null);
@@ -54,7 +77,15 @@ export function TimeSeries({ label, times, lines, format, height = 180, legend =
         legend: { show: false },
         tzDate: (seconds) => (timeZone ? uPlot.tzDate(new Date(seconds * 1e3), timeZone) : new Date(seconds * 1e3)),
         cursor: { sync: { key: 'time' }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
-        scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
+        scales: {
+          x: { time: true },
+          y: {
+            range: (_u, min, max) =>
+              range
+                ? [Math.min(range.min, min), Math.max(range.max, max)]
+                : [0, max > 0 ? max * (marks?.length ? MARKED_ROOM : ROOM) : 1],
+          },
+        },
         series: [
           {},
           ...lines.map((line) => ({
@@ -83,6 +114,7 @@ export function TimeSeries({ label, times, lines, format, height = 180, legend =
           },
         ],
         hooks: {
+          ...painted(marks ?? [], bands ?? [], css, level),
           setSelect: [
             (u) => {
               if (u.select.width > 4) {
@@ -107,7 +139,7 @@ export function TimeSeries({ label, times, lines, format, height = 180, legend =
       observer.disconnect();
       plot.destroy();
     };
-  }, [times, lines, scheme, height, clock, dateTime, timeZone, format]);
+  }, [times, lines, scheme, height, clock, dateTime, timeZone, format, marks, bands, range, level]);
 
   const numbers = useMemo(
     () =>

@@ -7,6 +7,8 @@ export interface Format {
   /** 12,345 or 1.2M: for places too narrow for all digits. */
   compact: (value: number | null | undefined) => string;
   percent: (ratio: number | null | undefined) => string;
+  /** A ratio near 1 with enough digits to tell it from 1: `99.931%`. */
+  nines: (ratio: number | null | undefined) => string;
   bytes: (count: number | null | undefined) => string;
   /** Milliseconds with a unit that fits: `412 µs`, `3.4 ms`, `1.24 s`, `2 min 5 s`. */
   duration: (ms: number | null | undefined) => string;
@@ -69,6 +71,11 @@ export function makeFormat(lang: Lang, timeZone: string | undefined): Format {
     percent: (ratio) => {
       if (!has(ratio)) return NONE;
       const digits = ratio !== 0 && Math.abs(ratio) < 0.001 ? 3 : Math.abs(ratio) < 0.1 ? 2 : 1;
+      return format(`p${digits}`, { style: 'percent', maximumFractionDigits: digits }).format(ratio);
+    },
+    nines: (ratio) => {
+      if (!has(ratio)) return NONE;
+      const digits = ratio >= 1 || ratio < 0.9 ? 1 : Math.min(5, Math.ceil(-Math.log10(1 - ratio)) - 1);
       return format(`p${digits}`, { style: 'percent', maximumFractionDigits: digits }).format(ratio);
     },
     bytes: (count) => {

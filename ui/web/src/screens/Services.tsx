@@ -5,6 +5,7 @@ import { useServices } from '../api/queries';
 import type { Service } from '../api/types';
 import { To, useOpen, useUrl } from '../app/navigation';
 import { useWindow } from '../app/window';
+import { Change } from '../components/Change';
 import { curl, ShareMenu } from '../components/copy';
 import { type Column, DataTable } from '../components/DataTable';
 import { Dot, StatusMark, useScheme } from '../components/marks';
@@ -13,27 +14,11 @@ import { Spark } from '../components/Spark';
 import { Empty, StateView } from '../components/StateView';
 import { STATUS } from '../design/tokens';
 import { type Key, useI18n } from '../i18n';
-import { healthOf, ratioTo, SLOWER_FACTOR, sortedServices } from '../state/health';
+import { healthOf, sortedServices } from '../state/health';
 import { useKeys } from '../state/keys';
 
 const OPTIONAL = ['rate', 'errors', 'p50', 'p95', 'p99', 'change', 'trend', 'logs', 'version'] as const;
 type Optional = (typeof OPTIONAL)[number];
-
-/** p95 against the period before: `×2.1` when it grew, `−12%` when it is a small change. */
-export function Change({ now, before }: { now: number | null; before: number | null | undefined }) {
-  const { num, percent } = useI18n();
-  const change = ratioTo(now, before);
-  if (change === null) return <span className="faint">–</span>;
-  const worse = change >= SLOWER_FACTOR;
-  const signed = (by: number): string => `${by > 0 ? '+' : by < 0 ? '−' : '±'}${percent(Math.abs(by))}`;
-  const text = change >= SLOWER_FACTOR ? `×${num(change, 1)}` : signed(Math.round((change - 1) * 100) / 100);
-  return (
-    <span className={worse ? 'warn-text' : 'faint'}>
-      {worse ? '▲ ' : ''}
-      {text}
-    </span>
-  );
-}
 
 function useColumns(): Column<Service>[] {
   const { t, num, compact, percent, duration } = useI18n();

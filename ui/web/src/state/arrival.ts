@@ -28,3 +28,17 @@ export function rates(samples: readonly Sample[], signal: Signal): number[] {
     return items / Math.max(0.001, (sample.at - before.at) / 1000);
   });
 }
+
+/** Whether rows of a table are stored, in memory or on disk. */
+const stored = ({ storage }: ServerStatus, table: string): boolean =>
+  storage.tables.some((each) => each.name === table && each.segment_rows + each.memtable_rows > 0);
+
+/** Whether a signal has ever arrived here. */
+export function has(status: ServerStatus, signal: Signal): boolean {
+  return (status.ingest[signal]?.accepted ?? 0) > 0 || stored(status, signal);
+}
+
+/** A server that has never received anything. */
+export const isEmpty = ({ storage, ingest }: ServerStatus): boolean =>
+  storage.tables.every((table) => table.segment_rows + table.memtable_rows === 0) &&
+  Object.values(ingest).every((counts) => counts.accepted === 0);

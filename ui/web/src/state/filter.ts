@@ -19,6 +19,13 @@ export function term(field: string, value: string, exclude = false): string {
   return `${exclude ? '-' : ''}${keyOf(field)}:${quoted(value)}`;
 }
 
+/** A duration as the least one that the trace list is asked for: a little below, so that what was counted is found. */
+export function atLeast(ms: number): string {
+  const digits = 10 ** (Math.floor(Math.log10(Math.max(ms, 1e-3))) - 1);
+  const least = Math.floor(ms / digits + 1e-9) * digits;
+  return `${Number(least.toPrecision(3)).toFixed(Math.max(0, Math.min(6, -Math.floor(Math.log10(digits)))))}ms`;
+}
+
 /** `filter` with the term added; its opposite is taken out, and a term that is already there stays once. */
 export function withTerm(filter: string, field: string, value: string, exclude = false): string {
   const added = term(field, value, exclude);

@@ -22,6 +22,7 @@ export interface Search {
   status?: string;
   sql?: string;
   range?: string;
+  service?: string;
 }
 
 /** Kept by every link inside the application: the window and the overrides of preferences. */
@@ -57,6 +58,7 @@ const VALID: { [Key in keyof Required<Search>]: (text: string) => boolean } = {
   status: (text) => text === 'error' || text === 'ok',
   sql: free,
   range: (text) => text === 'off',
+  service: (text) => text.length > 0 && text.length <= 300,
 };
 
 /** The part of `raw` that this application understands. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { hasTerm, highlighted, term, terms, textTerms, toggleErrors, withoutTerm, withTerm } from './filter';
+import { atLeast, hasTerm, highlighted, term, terms, textTerms, toggleErrors, withoutTerm, withTerm } from './filter';
 import { carried, parseSearch, patched, validSearch, writeSearch } from './search';
 import { parseTime, resolveWindow, shifted, windowKeys, zoomedOut } from './window';
 
@@ -62,6 +62,8 @@ describe('search', () => {
 });
 
 describe('filter', () => {
+  it('asks for durations from a little below the one that was counted', () =>
+    expect([0.412, 1.78, 55.7, 1840, 61_234].map(atLeast)).toEqual(['0.41ms', '1.7ms', '55ms', '1800ms', '61000ms']));
   it('splits outside quotes', () => {
     expect(terms('a "b c" service:"x y" -health "open')).toEqual(['a', '"b c"', 'service:"x y"', '-health', '"open']);
   });

@@ -1,0 +1,201 @@
+//! What runs beside the questions: evaluations, couriers, searches for causes. Each is started again should it panic.
+
+use std::{sync::Arc, time::Duration};
+
+use config::Config;
+use storage::clock::Clock;
+use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::evaluate::Evaluator;
+use crate::{
+    Query,
+    alert::{
+        causes::{CauseRequest, Causes},
+        deliver::Courier,
+        incident::{CauseState, Incident},
+        notify::{DeliveryState, Notification, Receiver},
+        record::Records,
+        state::Alert,
+        target::Outgoing,
+        words::Texts,
+    },
+    error::Result,
+};
+
+/// What is old is forgotten this often.
+const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
+/// A task that panicked is started again after this.
+const RESTART: Duration = Duration::from_secs(1);
+/// What a search may take beyond `cause.timeout`, which it keeps by itself.
+const CAUSE_GRACE: Duration = Duration::from_secs(10);
+
+/// The tasks. Dropping it ends them at once; whatever they were at is done again after the next start.
+#[derive(Debug)]
+pub struct Watch {
+    _tasks: Vec<AbortOnDropHandle<()>>,
+}
+
+/// What every task needs.
+#[derive(Clone, Debug)]
+struct Context {
+    query: Query,
+    records: Records,
+    config: Arc<Config>,
+    clock: Clock,
+    causes: Option<Arc<dyn Causes>>,
+    wake: watch::Sender<u64>,
+}
+
+/// Starts to evaluate the objectives of `config` over the store of `query`, to tell its receivers, and to ask `causes` about
+/// each new incident.
+///
+/// # Errors
+/// `Impossible` over rows that are in no store; `Internal` when TLS cannot be set up.
+pub fn start(query: &Query, config: &Config, causes: Option<Arc<dyn Causes>>) -> Result<Watch> {
+    let context = Context {
+        query: query.clone(),
+        records: query.records()?.clone(),
+        config: Arc::new(config.clone()),
+        clock: query.clock(),
+        causes,
+        wake: watch::channel(0).0,
+    };
+    let outgoing = Outgoing::new(config.alert.allow_private_targets)?;
+    let mut tasks = Vec::new();
+    for receiver in Receiver::of(&config.alert) {
+        let courier = Courier {
+            receiver,
+            records: context.records.clone(),
+            outgoing: outgoing.clone(),
+            clock: context.clock.clone(),
+            external_url: config.alert.external_url.clone(),
+            resend: config.alert.resend,
+        };
+        let wake = context.wake.subscribe();
+        tasks.push(supervised("courier", context.clock.clone(), move || courier.clone().run(wake.clone())));
+    }
+    let evaluation = context.clone();
+    tasks.push(supervised("evaluation", context.clock.clone(), move || evaluation.clone().evaluate_for_ever()));
+    Ok(Watch { _tasks: tasks.into_iter().map(AbortOnDropHandle::new).collect() })
+}
+
+/// Runs a task for ever, again after a panic.
+fn supervised<F>(name: &'static str, clock: Clock, make: impl Fn() -> F + Send + 'static) -> JoinHandle<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    tokio::spawn(async move {
+        while let Err(error) = AbortOnDropHandle::new(tokio::spawn(make())).await {
+            tracing::error!(task = name, %error, "a task ended early and is started again");
+            clock.sleep(RESTART).await;
+        }
+    })
+}
+
+impl Context {
+    async fn evaluate_for_ever(self) {
+        let mut evaluator = Evaluator::new(&self.query, self.records.clone(), &self.config);
+        let mut ticks = self.clock.interval(self.config.objective.interval);
+        let mut searches = tokio::task::JoinSet::new();
+        self.take_up(&mut searches).await;
+        let mut forgotten: Option<Duration> = None;
+        loop {
+            let started = self.clock.monotonic();
+            match evaluator.evaluate().await {
+                Ok(committed) => {
+                    metrics::histogram!("rootline_objective_evaluation_seconds")
+                        .record(self.clock.monotonic().saturating_sub(started).as_secs_f64());
+                    if committed.has_messages {
+                        self.wake.send_modify(|changes| *changes += 1);
+                    }
+                    for (incident, alert) in committed.opened {
+                        searches.spawn(self.clone().explain(incident, alert));
+                    }
+                }
+                Err(error) => {
+                    metrics::counter!("rootline_objective_evaluation_errors_total").increment(1);
+                    tracing::warn!(%error, "objectives were not evaluated");
+                }
+            }
+            if forgotten.is_none_or(|at| started.saturating_sub(at) >= FORGET_EVERY) {
+                forgotten = Some(started);
+                self.forget().await;
+            }
+            while searches.try_join_next().is_some() {}
+            ticks.tick().await;
+        }
+    }
+
+    /// What a process before this one has left open: searches that did not end, messages to receivers that are gone.
+    async fn take_up(&self, searches: &mut tokio::task::JoinSet<()>) {
+        let (incidents, alerts) = match (self.records.incidents().await, self.records.alerts().await) {
+            (Ok(incidents), Ok(alerts)) => (incidents, alerts),
+            (Err(error), _) | (_, Err(error)) => return tracing::warn!(%error, "open incidents cannot be read"),
+        };
+        for incident in incidents.into_iter().filter(|incident| incident.cause.state == CauseState::Running) {
+            if let Some(alert) = alerts.iter().find(|alert| alert.id == incident.id) {
+                searches.spawn(self.clone().explain(incident, alert.clone()));
+            }
+        }
+        let receivers = Receiver::of(&self.config.alert);
+        for message in self.records.outbox().await.unwrap_or_default() {
+            if !receivers.contains(&message.receiver) {
+                let error = Some("the receiver is not configured any more".to_owned());
+                let failed = Notification { state: DeliveryState::Failed, error, ..message };
+                if let Err(error) = self.records.tried(&failed).await {
+                    tracing::warn!(%error, "a message to nobody stays");
+                }
+            }
+        }
+    }
+
+    /// Asks why, and writes the answer into the incident.
+    async fn explain(self, incident: Incident, alert: Alert) {
+        let id = incident.id.clone();
+        let kept = match self.answer(incident, alert).await {
+            Ok(answer) => self.records.explained(&id, &answer, self.clock.now_unix_nano()).await,
+            Err(summary) => self.records.not_explained(&id, summary).await,
+        };
+        if let Err(error) = kept {
+            tracing::warn!(incident = id, %error, "the cause was not written down");
+        }
+    }
+
+    async fn answer(
+        &self,
+        incident: Incident,
+        alert: Alert,
+    ) -> std::result::Result<crate::alert::causes::CauseAnswer, Texts> {
+        let Some(causes) = &self.causes else {
+            return Err(Texts::new("this server does not look for causes", "此服务器未启用根因分析"));
+        };
+        let request = CauseRequest {
+            incident: incident.id,
+            service: alert.service,
+            operation: alert.operation,
+            objective: alert.objective,
+            alert: alert.id,
+            severity: alert.severity,
+            fired_unix_nano: alert.started_unix_nano,
+            long_window_seconds: alert.long_window_seconds,
+        };
+        let limit = self.config.cause.timeout + CAUSE_GRACE;
+        match self.clock.timeout(limit, causes.explain(request)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Texts::new(format!("no report: {error}"), format!("无法生成报告:{error}"))),
+            Err(_) => Err(Texts::new("no report: it took too long", "无法生成报告:超时")),
+        }
+    }
+
+    async fn forget(&self) {
+        let keep = i64::try_from(self.config.cause.keep.as_nanos()).unwrap_or(i64::MAX);
+        let before = self.clock.now_unix_nano().saturating_sub(keep);
+        let reports = async { self.query.reports()?.forget(before).await };
+        for result in [self.records.forget(before).await, reports.await] {
+            if let Err(error) = result {
+                tracing::warn!(%error, "old alerts, incidents and reports stay until the next run");
+            }
+        }
+    }
+}
