@@ -1,9 +1,10 @@
 //! The question: which service, when; its answer from the tables.
 
 use super::{
-    changed, explain,
+    changed, drill, explain,
     facts::{self, Facts, Stretch},
     load::Loader,
+    markdown,
     plan::Plan,
     report::{Effort, Report},
     window::{self, Anomaly},
@@ -20,6 +21,8 @@ const BEFORE_NANO: (i64, i64) = (5 * MINUTE, 60 * MINUTE);
 /// Metrics are compared with so many lengths of the window, at least an hour, at most a day.
 const PAST_LENGTHS: i64 = 15;
 const PAST_NANO: (i64, i64) = (60 * MINUTE, 24 * 60 * MINUTE);
+/// Candidates whose bad calls are looked at more closely.
+const DRILLED: usize = 3;
 /// A change this long before the window may be its cause.
 const CHANGES_BEFORE_NANO: i64 = 30 * MINUTE;
 
@@ -75,6 +78,12 @@ impl Query {
         plan.onset = onset.or(plan.onset);
         let mut report = explain::explain(&facts, &plan);
         report.changes = known;
+        for candidate in report.candidates.iter_mut().take(DRILLED) {
+            let limits = explain::slow_limits(&facts, &plan, &candidate.service);
+            let calls = loader.calls(&candidate.service, plan.sides.window, &limits).await?;
+            candidate.scope = drill::scopes(&calls);
+        }
+        report.markdown = markdown::render(&report);
         let elapsed = self.clock().monotonic().saturating_sub(started);
         report.effort = Effort { elapsed_ms: elapsed.as_millis() as u64, sampled, ..report.effort };
         Ok(report)

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::{
     facts::{Facts, Kind, Name, Stretch},
     forest::Side,
-    markdown,
     number::quantile,
     plan::Plan,
     rank::{self, Ranking, Suspect},
@@ -19,11 +18,13 @@ const MAX_CANDIDATES: usize = 10;
 const MAX_EVIDENCE: usize = 6;
 /// Weakest finding that is worth a line, in units of what chance does.
 const WORTH_A_LINE: f64 = 0.5;
+/// How much longer than 95 of 100 calls in the baseline a call takes to be slow.
+const SLOWER: f64 = 1.2;
 /// Score below which nothing stands out, and the least lead over the next.
 const LEAST_SCORE: f64 = 1.1;
 const LEAST_LEAD: f64 = 0.05;
 
-/// The whole answer.
+/// The whole answer but what only the tables know: scopes and, after them, the Markdown.
 pub(crate) fn explain(facts: &Facts, plan: &Plan) -> Report {
     let ranking = rank::rank(facts, plan);
     let candidates: Vec<Candidate> = ranking
@@ -35,7 +36,7 @@ pub(crate) fn explain(facts: &Facts, plan: &Plan) -> Report {
         .collect();
     let confidence = confidence(&ranking.suspects);
     let outcome = outcome(facts, plan, &ranking);
-    let mut report = Report {
+    Report {
         service: facts.entry.map(|entry| facts.text(entry).to_owned()),
         window: span(plan.sides.window),
         baseline: span(plan.sides.baseline),
@@ -53,9 +54,7 @@ pub(crate) fn explain(facts: &Facts, plan: &Plan) -> Report {
             points: facts.series.iter().map(|series| series.points.len() as u64).sum(),
             ..Effort::default()
         },
-    };
-    report.markdown = markdown::render(&report);
-    report
+    }
 }
 
 fn span(stretch: Stretch) -> Span {
@@ -141,30 +140,31 @@ fn outcome(facts: &Facts, plan: &Plan, ranking: &Ranking) -> Outcome {
     if score(0) >= LEAST_SCORE && lead >= LEAST_LEAD { Outcome::Found } else { Outcome::None }
 }
 
+/// From which duration calls of a service's operations are slow: longer than 95 of 100 in the baseline, and a fifth.
+pub(crate) fn slow_limits(facts: &Facts, plan: &Plan, service: &str) -> BTreeMap<String, i64> {
+    let Some(service) = facts.names.find(service) else { return BTreeMap::new() };
+    let mut usual: BTreeMap<Name, Vec<f64>> = BTreeMap::new();
+    for span in facts.spans.iter().filter(|span| span.service == service && plan.sides.baseline.contains(span.start)) {
+        usual.entry(span.operation).or_default().push(span.duration as f64);
+    }
+    let limit = |mut durations: Vec<f64>| (SLOWER * quantile(&mut durations, 0.95)) as i64;
+    usual.into_iter().map(|(operation, durations)| (facts.text(operation).to_owned(), limit(durations))).collect()
+}
+
 /// Calls of the entry: those that came from outside it.
 fn impact(facts: &Facts, plan: &Plan, ranking: &Ranking) -> Impact {
     let Some(entry) = facts.entry else { return Impact::default() };
+    let limits = slow_limits(facts, plan, facts.text(entry));
     let mut impact = Impact::default();
-    let mut usual: BTreeMap<Name, Vec<f64>> = BTreeMap::new();
-    let called = || {
-        facts
-            .spans
-            .iter()
-            .zip(&ranking.forest.nodes)
-            .filter(|(span, node)| span.service == entry && (span.kind == Kind::Server || node.parent.is_none()))
-    };
-    for (span, _) in called().filter(|(_, node)| node.side.is_baseline()) {
-        usual.entry(span.operation).or_default().push(span.duration as f64);
+    for (span, node) in facts.spans.iter().zip(&ranking.forest.nodes) {
+        let is_call = span.service == entry && (span.kind == Kind::Server || node.parent.is_none());
+        if is_call && node.side == Side::Window {
+            let slow = limits.get(facts.text(span.operation)).is_some_and(|limit| span.duration > *limit);
+            impact.calls += 1;
+            impact.failed += u64::from(span.failed);
+            impact.slow += u64::from(slow && !span.failed);
+        }
     }
-    let limits: BTreeMap<Name, f64> =
-        usual.into_iter().map(|(operation, mut durations)| (operation, quantile(&mut durations, 0.95))).collect();
-    for (span, _) in called().filter(|(_, node)| node.side == Side::Window) {
-        let slow = limits.get(&span.operation).is_some_and(|limit| span.duration as f64 > 1.2 * limit);
-        impact.calls += 1;
-        impact.failed += u64::from(span.failed);
-        impact.slow += u64::from(slow && !span.failed);
-    }
-    let _ = plan;
     impact
 }
 

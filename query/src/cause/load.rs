@@ -3,13 +3,17 @@
 //! Traces are taken whole or not at all: where there are too many spans, those of some trace ids are left out, and the log
 //! records of the same traces with them.
 
+use std::collections::BTreeMap;
+
 use arrow::{
     array::{Array, StringArray},
     record_batch::RecordBatch,
 };
 use datafusion::common::ScalarValue;
+use storage::model::attributes::Attributes;
 
 use super::{
+    drill,
     facts::{Facts, Kind, Log, Name, Place, Series, Shape, Span, Stretch},
     template::template,
     window::{SLOT_NANO, Slot},
@@ -76,6 +80,12 @@ const SLOTS: &str = "
     WHERE start_time >= $from AND start_time < $to AND ($service = '' OR service_name = $service)
         AND (kind IN ('server', 'consumer') OR parent_span_id IS NULL)
     GROUP BY 1";
+
+const CALLS: &str = "
+    SELECT name, duration_nano, status_code = 'error' AS failed, attributes, resource_attributes
+    FROM spans
+    WHERE service_name = $service AND start_time >= $from AND start_time < $to AND kind <> 'internal'
+    LIMIT 4000";
 
 type Param = (String, ScalarValue);
 
@@ -168,6 +178,22 @@ impl Loader<'_> {
         }
         facts.series.retain(|series| !series.points.is_empty());
         Ok(())
+    }
+
+    /// Calls of a service in a stretch with their attributes; `limits` says from which duration an operation is slow.
+    pub(super) async fn calls(
+        &self,
+        service: &str,
+        stretch: Stretch,
+        limits: &BTreeMap<String, i64>,
+    ) -> Result<Vec<drill::Call>> {
+        let mut params = times(stretch);
+        params.push(text("service", service));
+        let mut calls = Vec::new();
+        for batch in self.rows(CALLS, params).await? {
+            read_calls(&batch, limits, &mut calls)?;
+        }
+        Ok(calls)
     }
 }
 
@@ -330,6 +356,22 @@ fn read_points(batch: &RecordBatch, facts: &mut Facts, index: &SeriesIndex) -> R
         if value.is_valid(row) {
             series.points.push((time.value(row), value.value(row)));
         }
+    }
+    Ok(())
+}
+
+fn read_calls(batch: &RecordBatch, limits: &BTreeMap<String, i64>, calls: &mut Vec<drill::Call>) -> Result<()> {
+    let columns = Columns(batch);
+    let (name, duration, failed) = (columns.text("name")?, columns.int("duration_nano")?, columns.bool("failed")?);
+    let (attributes, resource) = (columns.binary("attributes")?, columns.binary("resource_attributes")?);
+    for row in 0..batch.num_rows() {
+        let slow = limits.get(name.value(row)).is_some_and(|limit| duration.value(row) > *limit);
+        let mut pairs = vec![("name".to_owned(), name.value(row).to_owned())];
+        for (prefix, map) in [("", attributes.value(row)), ("resource.", resource.value(row))] {
+            let texts = Attributes::new(map).iter().filter_map(|(key, value)| Some((key, value.to_text()?)));
+            pairs.extend(texts.map(|(key, text)| (format!("{prefix}{key}"), text.into_owned())));
+        }
+        calls.push(drill::Call { bad: failed.value(row) || slow, attributes: pairs });
     }
     Ok(())
 }

@@ -10,6 +10,7 @@
 mod ask;
 mod changed;
 mod compare;
+mod drill;
 mod explain;
 mod facts;
 mod finding;

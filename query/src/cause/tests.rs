@@ -4,6 +4,7 @@ use super::{
     changed,
     explain::explain,
     facts::{Change, Facts, Kind, Log, Place, Series, Shape, Span, Stretch},
+    markdown,
     plan::Plan,
     report::{Outcome, Report},
 };
@@ -100,7 +101,9 @@ fn fails(calls: &[Call<'_>], service: &str) -> bool {
 
 fn report(mut facts: Facts) -> Report {
     facts.settle();
-    explain(&facts, &Plan::new(&facts))
+    let mut report = explain(&facts, &Plan::new(&facts));
+    report.markdown = markdown::render(&report);
+    report
 }
 
 /// The first candidate of a report that names one.
