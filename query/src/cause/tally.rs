@@ -191,7 +191,7 @@ impl Tally {
         let sides: HashMap<u128, Side> =
             facts.spans.iter().zip(&forest.nodes).map(|(span, node)| (span.trace, node.side)).collect();
         let Some(unknown) = unknown_operation(facts) else { return };
-        let mut met: Vec<((Operation, Name), u128, Side, i64, u8)> = facts
+        let mut met: Vec<Met> = facts
             .logs
             .iter()
             .filter_map(|log| {
@@ -212,6 +212,9 @@ impl Tally {
         }
     }
 }
+
+/// A record under its operation: in which trace, on which side, when, how severe.
+type Met = ((Operation, Name), u128, Side, i64, u8);
 
 /// Whether a span does nothing but wait for its other end.
 fn waits(span: &Span) -> bool {

@@ -309,7 +309,7 @@ fn a_clock_that_is_an_hour_wrong_changes_nothing() {
 fn the_order_of_arrival_changes_nothing() {
     let sick = |call: &mut Call<'_>, i: usize| {
         call.own += if call.callee == "stock" { 50 * MS } else { 0 };
-        call.failed = call.callee == "pay" && i % 5 == 0;
+        call.failed = call.callee == "pay" && i.is_multiple_of(5);
     };
     let forward = shop(sick);
     let mut backward = Facts::new(WINDOW, Some(BASELINE));
