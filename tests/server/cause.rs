@@ -101,7 +101,54 @@ async fn answer(folder: &Path, label: &Value) -> Value {
     let asked = server.http.post(server.url("/api/causes")).json(&question).send();
     let answer = within("a cause", std::time::Duration::from_secs(60), asked).await.expect("an answer");
     assert!(answer.status().is_success(), "{}: {}", folder.display(), answer.text().await.unwrap_or_default());
-    answer.json().await.expect("JSON")
+    let answer: Value = answer.json().await.expect("JSON");
+    evidence_can_be_seen(&server, &answer).await;
+    answer
+}
+
+/// Each line of the first candidate has a statement that runs, its numbers and a page.
+async fn evidence_can_be_seen(server: &Server, answer: &Value) {
+    let lines = answer.pointer("/candidates/0/evidence").and_then(Value::as_array).cloned().unwrap_or_default();
+    for line in lines {
+        let query = line["query"].as_str().expect("a statement").to_owned();
+        let asked = server.http.post(server.url("/api/sql")).header("content-type", "text/plain").body(query.clone());
+        let shown = asked.send().await.expect("an answer");
+        assert!(shown.status().is_success(), "{query}: {}", shown.text().await.unwrap_or_default());
+        assert_eq!(line["result"]["rows"].as_array().map(Vec::len), Some(2), "{line}");
+        assert!(line["link"].as_str().is_some_and(|link| link.starts_with('/')), "{line}");
+        for language in ["en", "zh"] {
+            assert!(line["texts"][language].as_str().is_some_and(|text| !text.is_empty()), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_report_is_kept_even_when_there_is_nothing_to_report() {
+    let server = Server::start().await;
+    let question = json!({ "service": "nobody", "from": "now-10m", "language": "zh" });
+    let answer = server.http.post(server.url("/api/causes")).json(&question).send().await.expect("an answer");
+    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
+    let answer: Value = answer.json().await.expect("JSON");
+    assert_eq!(answer["outcome"], "not_enough_data", "{answer}");
+    let id = answer["id"].as_str().expect("a name");
+    assert_eq!(server.get(&format!("/api/causes/{id}"), &[]).await["window"], answer["window"]);
+    assert_eq!(server.get("/api/causes", &[("limit", "5")]).await["causes"][0]["id"], id);
+    let markdown = server.http.get(server.url(&format!("/api/causes/{id}?format=markdown&language=zh")));
+    let markdown = markdown.send().await.expect("an answer").text().await.expect("text");
+    assert!(markdown.starts_with("# 根因: nobody") && markdown.contains("数据不足"), "{markdown}");
+
+    for wrong in [
+        json!({ "to": "now" }),
+        json!({ "from": "now", "to": "now-1h" }),
+        json!({ "from": "now-30d" }),
+        json!({ "service": "nobody", "since": "soon" }),
+        json!({ "windows": 1 }),
+    ] {
+        let refused = server.http.post(server.url("/api/causes")).json(&wrong).send().await.expect("an answer");
+        assert_eq!(refused.status().as_u16(), 400, "{wrong}");
+    }
+    let missing = server.http.get(server.url("/api/causes/none")).send().await.expect("an answer");
+    assert_eq!(missing.status().as_u16(), 404);
 }
 
 /// Protobuf messages, each after its length as a varint.
