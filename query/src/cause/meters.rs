@@ -27,10 +27,10 @@ const METRIC_UNIT: f64 = 6.0;
 const COMMON: f64 = 0.95;
 /// Units beyond which more is not more certain.
 const CAP: f64 = 6.0;
-/// Steps that show growth, the share of them that has to rise, and how much more it then says.
+/// Steps that show growth, the share of them that has to rise, and what it then says: more than anything that follows.
 const LEAST_STEPS: usize = 6;
 const GROWING_SHARE: f64 = 0.7;
-const LEAK_WEIGHT: f64 = 2.0;
+const LEAK: f64 = CAP + 1.0;
 /// Weight of metrics whose movement is load.
 const LOAD_WEIGHT: f64 = 0.2;
 /// Strength that load alone may reach.
@@ -195,7 +195,7 @@ pub(crate) fn findings(facts: &Facts, measured: &[Measured]) -> Vec<Finding> {
         let strength = match family {
             // Twice as much deviation is one more step: how much it matters is for the fit to say.
             Family::Symptom => METRIC_UNIT * (1.0 + measured.z / METRIC_UNIT).log2() * trouble.fit(facts, measured),
-            _ if leaks(name, measured) => LEAK_WEIGHT * measured.z.min(CAP * METRIC_UNIT),
+            _ if measured.z >= METRIC_UNIT && leaks(name, measured) => LEAK * METRIC_UNIT,
             _ if is_load => LOAD_WEIGHT * measured.z.min(CAP * METRIC_UNIT),
             _ => measured.z.min(CAP * METRIC_UNIT),
         };

@@ -10,49 +10,56 @@ use super::{
     finding::{Family, Finding, Subject},
     meaning::{self, Meaning},
     meters::Measured,
+    rank::Suspect,
 };
 
 /// Services of a machine that have to deviate.
 const LEAST_SERVICES: usize = 2;
 /// Share of a machine's services that have to deviate, and how much more often than elsewhere.
-const LEAST_SHARE: f64 = 0.4;
+const LEAST_SHARE: f64 = 0.5;
 const LEAST_LIFT: f64 = 2.0;
 /// z from which a machine's own metric deviates.
-const NODE_DEVIATES: f64 = 3.0;
-/// Strength from which a finding about a service counts.
-const DEVIATES: f64 = 1.0;
+const NODE_DEVIATES: f64 = 6.0;
+/// Score from which a service deviates.
+const DEVIATES: f64 = 2.0;
+/// Services whose findings a machine shows.
+const SHOWN: usize = 3;
 
-/// Findings about machines: each a suspect of its own.
-pub(crate) fn findings(facts: &Facts, measured: &[Measured], found: &[Finding]) -> Vec<Finding> {
-    let deviating: BTreeSet<Name> = found
-        .iter()
-        .filter(|finding| finding.strength >= DEVIATES && finding.family != Family::Change)
-        .map(|finding| finding.service)
-        .collect();
+/// Machines that explain what their services show: each more suspect than any of them.
+pub(crate) fn suspects(facts: &Facts, measured: &[Measured], services: &[Suspect]) -> Vec<Suspect> {
+    let deviating: BTreeMap<Name, &Suspect> =
+        services.iter().filter(|suspect| suspect.score >= DEVIATES).map(|suspect| (suspect.service, suspect)).collect();
     let by_node = services_by_node(facts);
     let all: BTreeSet<Name> = by_node.values().flatten().copied().collect();
-    let share =
-        |services: &BTreeSet<Name>| services.intersection(&deviating).count() as f64 / services.len().max(1) as f64;
-    let of = |(node, services): (Name, &BTreeSet<Name>)| {
-        let elsewhere: BTreeSet<Name> = all.difference(services).copied().collect();
-        let here = services.intersection(&deviating).count();
-        let lift = share(services) / share(&elsewhere).max(0.05);
-        if here < LEAST_SERVICES || share(services) < LEAST_SHARE || lift < LEAST_LIFT {
+    let count = |services: &BTreeSet<Name>| services.iter().filter(|service| deviating.contains_key(service)).count();
+    let share = |services: &BTreeSet<Name>| count(services) as f64 / services.len().max(1) as f64;
+    let suspect = |(node, here): (&Name, &BTreeSet<Name>)| {
+        let elsewhere: BTreeSet<Name> = all.difference(here).copied().collect();
+        if count(here) < LEAST_SERVICES || share(here) < LEAST_SHARE || share(here) < LEAST_LIFT * share(&elsewhere) {
             return None;
         }
-        let own = worst_metric(facts, measured, node)?;
-        Some(Finding {
-            family: Family::Node,
-            service: node,
-            subject: Subject::Node { node, series: own.index },
-            strength: (1.0 + own.z / NODE_DEVIATES).log2() + (here as f64 * share(services) * lift.min(8.0) / 4.0),
-            before: own.before,
-            after: own.after,
-            observed: own.points,
-            first: own.profile.iter().find(|(_, z)| *z > own.z / 2.0).map(|(time, _)| *time),
-        })
+        let own = finding(*node, worst_metric(facts, measured, *node)?);
+        let mut hosted: Vec<&Suspect> = here.iter().filter_map(|service| deviating.get(service).copied()).collect();
+        hosted.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.service.cmp(&b.service)));
+        let score = own.strength + hosted[0].score;
+        let theirs = hosted.iter().take(SHOWN).filter_map(|suspect| suspect.findings.first().cloned());
+        let findings = std::iter::once(own).chain(theirs).collect();
+        Some(Suspect { service: *node, score, findings })
     };
-    by_node.iter().filter_map(|(node, services)| of((*node, services))).collect()
+    by_node.iter().filter_map(suspect).collect()
+}
+
+fn finding(node: Name, own: &Measured) -> Finding {
+    Finding {
+        family: Family::Node,
+        service: node,
+        subject: Subject::Node { node, series: own.index },
+        strength: (1.0 + own.z / NODE_DEVIATES).log2(),
+        before: own.before,
+        after: own.after,
+        observed: own.points,
+        first: own.profile.iter().find(|(_, z)| *z > own.z / 2.0).map(|(time, _)| *time),
+    }
 }
 
 fn services_by_node(facts: &Facts) -> BTreeMap<Name, BTreeSet<Name>> {

@@ -81,7 +81,6 @@ pub(crate) fn rank(facts: &Facts, plan: &Plan) -> Ranking {
     let of_metrics = meters::findings(facts, &measured).into_iter();
     found.extend(of_metrics.filter(|finding| finding.family != Family::Symptom || !traced.contains(&finding.service)));
     found.extend(meters::gaps(facts, plan.times));
-    found.extend(nodes::findings(facts, &measured, &found));
 
     let mut calls: BTreeSet<(Name, Name)> = tally.edges.keys().copied().collect();
     calls.extend(facts.series.iter().filter_map(|series| series.call));
@@ -117,6 +116,8 @@ pub(crate) fn rank(facts: &Facts, plan: &Plan) -> Ranking {
             suspect.score *= UNREACHED;
         }
     }
+    let machines = nodes::suspects(facts, &measured, &suspects);
+    suspects.extend(machines);
     suspects.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.service.cmp(&b.service)));
     let traces = [forest.roots(Side::is_baseline), forest.roots(|side| side == Side::Window)];
     Ranking { suspects, calls, forest, traces }

@@ -213,6 +213,31 @@ fn a_leak_is_named_without_traces() {
 }
 
 #[test]
+fn a_machine_is_named_when_its_pods_deviate_together() {
+    let mut facts = shop(|call, _| {
+        call.own += if ["stock", "pay"].contains(&call.callee) { 200 * MS } else { 0 };
+    });
+    let (noisy, quiet) = (facts.names.number("node-1"), facts.names.number("node-2"));
+    for span in &mut facts.spans {
+        let hit = ["stock", "pay"].contains(&facts.names.text(span.service));
+        span.place.node = Some(if hit { noisy } else { quiet });
+    }
+    for (node, busy) in [(noisy, 60.0), (quiet, 4.0)] {
+        gauge(
+            &mut facts,
+            "",
+            "system.cpu.load_average.1m",
+            "{thread}",
+            |time| if time >= WINDOW.from { busy } else { 4.0 },
+        );
+        facts.series.last_mut().unwrap().place.node = Some(node);
+    }
+    let report = report(facts);
+    assert_eq!(named(&report), ("node-1", "resource"));
+    assert!(report.candidates.iter().all(|candidate| candidate.service != "node-2"), "{:#?}", report.candidates);
+}
+
+#[test]
 fn a_change_counts_where_the_service_deviates_and_nowhere_else() {
     let mut facts = shop(|call, _| call.own += if call.callee == "pay" { 100 * MS } else { 0 });
     for service in ["pay", "cart"] {

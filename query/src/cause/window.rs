@@ -69,8 +69,10 @@ fn measures(slots: &[Slot], normal: &[Slot]) -> Vec<f64> {
         .collect()
 }
 
-/// The most recent change for the worse among `slots` (in order, without holes).
+/// The most recent change for the worse among `slots` (in order, without holes). What was before the first calls is not
+/// known to be an outage.
 pub(crate) fn anomaly(slots: &[Slot]) -> Option<Anomaly> {
+    let slots = &slots[slots.iter().position(|slot| slot.calls >= LEAST_CALLS)?..];
     let measures = measures(slots, slots);
     let (mut sum, mut zero) = (0.0_f64, 0);
     let mut found: Option<(usize, usize)> = None;
@@ -168,6 +170,9 @@ mod tests {
     fn quiet_traffic_has_no_onset() {
         assert_eq!(anomaly(&slots(120, 0..0)), None);
         assert_eq!(anomaly(&[]), None);
+        let mut young = slots(120, 0..0);
+        young[..60].iter_mut().for_each(|slot| slot.calls = 0);
+        assert_eq!(anomaly(&young), None);
         assert_eq!(onset(&slots(60, 0..0), &slots(30, 0..0)), None);
     }
 
