@@ -89,7 +89,10 @@ fn gaps(tally: &Tally, pair: Pair, material: f64) -> Vec<Finding> {
     };
     let finding = |(service, incident): (Name, Vec<usize>)| {
         let incoming = incoming.get(&service).map_or(0.0, |incoming| charge(incoming));
-        let strength = charge(&incident).max(incoming);
+        // A peer without spans is looked at through its clients alone.
+        let peers =
+            incident.iter().filter(|edge| matches!(edges[**edge].key.1, End::Peer(_))).map(|edge| edges[*edge].shift);
+        let strength = peers.fold(charge(&incident).max(incoming), f64::max);
         let most = incident.into_iter().map(|edge| &edges[edge]).max_by(|a, b| a.shift.total_cmp(&b.shift))?;
         (strength > 0.0).then_some(Finding {
             family: Family::Gap,

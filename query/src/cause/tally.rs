@@ -144,13 +144,14 @@ impl Tally {
                 let edge = (parent.service, End::Service(span.service));
                 self.gaps.entry(edge).or_default().push(node.side, parent.duration.saturating_sub(span.duration));
             }
-            if let Some(end) = usual.other_end(facts, forest, i) {
+            let end = usual.other_end(facts, forest, i);
+            if let Some(end) = end {
                 self.gaps.entry((span.service, end)).or_default().push(node.side, span.duration);
             }
             let operation = (span.service, span.operation);
             // With a child missing, the time it would have taken looks like own time.
             let complete = node.children >= least_children.get(&operation).copied().unwrap_or(0);
-            if !(node.callee.is_some() && waits(span)) && complete {
+            if end.is_none() && !(node.callee.is_some() && waits(span)) && complete {
                 self.own.entry(operation).or_default().push(node.side, node.own);
             }
         }
