@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{
-    Receiver, SILENT, Server, Setup, answer, eventually, now_unix_nano,
+    Receiver, SILENT, Server, Setup, Stopwatch, answer, command, eventually, now_unix_nano,
     telemetry::{self, span},
 };
 
@@ -93,8 +93,13 @@ async fn a_burning_objective_becomes_an_alert_an_incident_and_messages() {
     let healthy = only(&server, "/api/slos", "slos", |slo| slo["total"] == 100.0).await;
     assert_eq!((&healthy["state"], &healthy["budget_left_ratio"]), (&"ok".into(), &1.0.into()), "{healthy}");
     call(&server, "checkout", 100, 50).await;
+    let acknowledged = Stopwatch::start();
 
     let [message] = eventually("the message", LIMIT, async || receiver.of("firing").try_into().ok()).await;
+    eprintln!(
+        "from the bad span's acknowledgement to the webhook, evaluating every 200 ms: {:?}",
+        acknowledged.elapsed()
+    );
     let alert = only(&server, "/api/alerts", "alerts", |alert| alert["state"] == "firing").await;
     assert_eq!(message["id"], format!("{}-firing", alert["id"].as_str().expect("an id")));
     assert_eq!((&message["version"], &message["alert"]["slo"]), (&1.into(), &"checkout-availability".into()));
@@ -188,6 +193,28 @@ async fn objectives_are_put_and_removed_through_the_api() {
     })
     .await;
     assert_eq!(answer(server.http.delete(&url)).await.status, 404);
+}
+
+#[test]
+fn check_names_file_line_and_field() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let directory = home.path().join("rootline-data/objectives");
+    fs::create_dir_all(&directory).expect("writable");
+    fs::write(directory.join("good.yaml"), OBJECTIVE).expect("writable");
+    let check = |arguments: &[&str]| command(home.path()).arg("check").args(arguments).output().expect("it runs");
+    let good = check(&[]);
+    assert!(good.status.success(), "{good:?}");
+    assert!(String::from_utf8_lossy(&good.stdout).contains("1 in rootline-data/objectives"), "{good:?}");
+
+    let bad = OBJECTIVE.replace("checkout-availability", "bad").replace("bad: errors", "bad: slow");
+    fs::write(directory.join("bad.yaml"), bad).expect("writable");
+    let refused = check(&[]);
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("objectives/bad.yaml: line 9, column "), "{said}");
+    assert!(said.contains("bad.metricSource.spec.spans.bad: expected errors or {slower_than: 300ms}"), "{said}");
+    let json: Value = serde_json::from_slice(&check(&["--json"]).stdout).expect("one document");
+    assert_eq!((&json["valid"], &json["problems"][0]["line"]), (&false.into(), &9.into()));
 }
 
 /// Whatever a server was at when it died: the message comes, and at most twice.
