@@ -55,12 +55,18 @@ fn write_objective(server: &Server, text: &str) {
 
 /// Calls of the service just now, the first `failed` of them with an error.
 async fn call(server: &Server, service: &str, count: u32, failed: u32) {
+    call_slowly(server, service, count, failed, Duration::from_millis(1)).await;
+}
+
+/// The same, each call of this duration.
+async fn call_slowly(server: &Server, service: &str, count: u32, failed: u32, duration: Duration) {
     let now = now_unix_nano();
+    let nanos = u64::try_from(duration.as_nanos()).expect("short");
     let spans = (0..count).map(|n| {
         let mut span = span("POST /orders", 1, 1);
         span.trace_id = u128::from(now + u64::from(n)).to_be_bytes().to_vec();
         span.span_id = u64::from(n + 1).to_be_bytes().to_vec();
-        span.start_time_unix_nano = now - 1_000_000;
+        span.start_time_unix_nano = now - nanos;
         span.end_time_unix_nano = now;
         if n < failed {
             span.status = Some(Status { code: StatusCode::Error.into(), ..Default::default() });
@@ -141,6 +147,33 @@ async fn a_burning_objective_becomes_an_alert_an_incident_and_messages() {
         assert!(kinds.contains(&kind), "{kinds:?}");
     }
     assert_eq!(receiver.bodies().len(), 2, "one message for each transition");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thresholds_are_read_from_histograms_also_after_a_restart() {
+    let server = Server::start_with(setup("")).await;
+    let slow = "service: checkout, operation: POST /orders, bad: {slower_than: 300ms}";
+    write_objective(
+        &server,
+        &OBJECTIVE
+            .replace("service: checkout, bad: errors", slow)
+            .replace("spans: {service: checkout}", &format!("spans: {{{slow}}}")),
+    );
+    call_slowly(&server, "checkout", 30, 30, Duration::from_millis(100)).await;
+    call_slowly(&server, "checkout", 10, 0, Duration::from_secs(1)).await;
+    let counted = |slo: &Value| slo["total"] == 40.0 && slo["good"] == 30.0;
+    let before = only(&server, "/api/slos", "slos", counted).await;
+    assert_eq!(
+        (&before["indicator"]["kind"], &before["indicator"]["threshold_ms"]),
+        (&"latency".into(), &300.0.into())
+    );
+    let firing = only(&server, "/api/alerts", "alerts", |alert| alert["state"] == "firing").await;
+    // Rows of segments and rows of memtables are one past; an alert that fires is not a new one.
+    server.flush().await;
+    let server = server.restart().await;
+    only(&server, "/api/slos", "slos", counted).await;
+    let after = only(&server, "/api/alerts", "alerts", |alert| alert["state"] == "firing").await;
+    assert_eq!(after["id"], firing["id"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
