@@ -1,13 +1,14 @@
 //! Objectives: OpenSLO v1 documents -> plain data.
 //!
-//! [`node`] reads YAML (or JSON) into a tree that knows the place of everything; [`document`] reads that tree as OpenSLO
-//! and says line and field of what it cannot use; [`Library`] holds the files of a directory, so that a bad file changes
-//! nothing; [`directory`] is the only part that touches files.
+//! `node` reads YAML (or JSON) into a tree that knows the place of everything; `document` and `source` read that tree as
+//! OpenSLO and say line and field of what they cannot use; [`Library`] holds the files of a directory, so that a bad file
+//! changes nothing; [`directory`] is the only part that touches files.
 
 pub mod directory;
 mod document;
 mod library;
 mod node;
+mod source;
 #[cfg(test)]
 mod tests;
 

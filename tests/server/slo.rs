@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{
-    Receiver, SILENT, Server, Setup, answer, eventually, now_unix_nano,
+    Receiver, SILENT, Server, Setup, Stopwatch, answer, command, eventually, now_unix_nano,
     telemetry::{self, span},
 };
 
@@ -55,12 +55,18 @@ fn write_objective(server: &Server, text: &str) {
 
 /// Calls of the service just now, the first `failed` of them with an error.
 async fn call(server: &Server, service: &str, count: u32, failed: u32) {
+    call_slowly(server, service, count, failed, Duration::from_millis(1)).await;
+}
+
+/// The same, each call of this duration.
+async fn call_slowly(server: &Server, service: &str, count: u32, failed: u32, duration: Duration) {
     let now = now_unix_nano();
+    let nanos = u64::try_from(duration.as_nanos()).expect("short");
     let spans = (0..count).map(|n| {
         let mut span = span("POST /orders", 1, 1);
         span.trace_id = u128::from(now + u64::from(n)).to_be_bytes().to_vec();
         span.span_id = u64::from(n + 1).to_be_bytes().to_vec();
-        span.start_time_unix_nano = now - 1_000_000;
+        span.start_time_unix_nano = now - nanos;
         span.end_time_unix_nano = now;
         if n < failed {
             span.status = Some(Status { code: StatusCode::Error.into(), ..Default::default() });
@@ -93,8 +99,13 @@ async fn a_burning_objective_becomes_an_alert_an_incident_and_messages() {
     let healthy = only(&server, "/api/slos", "slos", |slo| slo["total"] == 100.0).await;
     assert_eq!((&healthy["state"], &healthy["budget_left_ratio"]), (&"ok".into(), &1.0.into()), "{healthy}");
     call(&server, "checkout", 100, 50).await;
+    let acknowledged = Stopwatch::start();
 
     let [message] = eventually("the message", LIMIT, async || receiver.of("firing").try_into().ok()).await;
+    eprintln!(
+        "from the bad span's acknowledgement to the webhook, evaluating every 200 ms: {:?}",
+        acknowledged.elapsed()
+    );
     let alert = only(&server, "/api/alerts", "alerts", |alert| alert["state"] == "firing").await;
     assert_eq!(message["id"], format!("{}-firing", alert["id"].as_str().expect("an id")));
     assert_eq!((&message["version"], &message["alert"]["slo"]), (&1.into(), &"checkout-availability".into()));
@@ -136,6 +147,33 @@ async fn a_burning_objective_becomes_an_alert_an_incident_and_messages() {
         assert!(kinds.contains(&kind), "{kinds:?}");
     }
     assert_eq!(receiver.bodies().len(), 2, "one message for each transition");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thresholds_are_read_from_histograms_also_after_a_restart() {
+    let server = Server::start_with(setup("")).await;
+    let slow = "service: checkout, operation: POST /orders, bad: {slower_than: 300ms}";
+    write_objective(
+        &server,
+        &OBJECTIVE
+            .replace("service: checkout, bad: errors", slow)
+            .replace("spans: {service: checkout}", &format!("spans: {{{slow}}}")),
+    );
+    call_slowly(&server, "checkout", 30, 30, Duration::from_millis(100)).await;
+    call_slowly(&server, "checkout", 10, 0, Duration::from_secs(1)).await;
+    let counted = |slo: &Value| slo["total"] == 40.0 && slo["good"] == 30.0;
+    let before = only(&server, "/api/slos", "slos", counted).await;
+    assert_eq!(
+        (&before["indicator"]["kind"], &before["indicator"]["threshold_ms"]),
+        (&"latency".into(), &300.0.into())
+    );
+    let firing = only(&server, "/api/alerts", "alerts", |alert| alert["state"] == "firing").await;
+    // Rows of segments and rows of memtables are one past; an alert that fires is not a new one.
+    server.flush().await;
+    let server = server.restart().await;
+    only(&server, "/api/slos", "slos", counted).await;
+    let after = only(&server, "/api/alerts", "alerts", |alert| alert["state"] == "firing").await;
+    assert_eq!(after["id"], firing["id"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,6 +226,28 @@ async fn objectives_are_put_and_removed_through_the_api() {
     })
     .await;
     assert_eq!(answer(server.http.delete(&url)).await.status, 404);
+}
+
+#[test]
+fn check_names_file_line_and_field() {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    let directory = home.path().join("rootline-data/objectives");
+    fs::create_dir_all(&directory).expect("writable");
+    fs::write(directory.join("good.yaml"), OBJECTIVE).expect("writable");
+    let check = |arguments: &[&str]| command(home.path()).arg("check").args(arguments).output().expect("it runs");
+    let good = check(&[]);
+    assert!(good.status.success(), "{good:?}");
+    assert!(String::from_utf8_lossy(&good.stdout).contains("1 in rootline-data/objectives"), "{good:?}");
+
+    let bad = OBJECTIVE.replace("checkout-availability", "bad").replace("bad: errors", "bad: slow");
+    fs::write(directory.join("bad.yaml"), bad).expect("writable");
+    let refused = check(&[]);
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("objectives/bad.yaml: line 9, column "), "{said}");
+    assert!(said.contains("bad.metricSource.spec.spans.bad: expected errors or {slower_than: 300ms}"), "{said}");
+    let json: Value = serde_json::from_slice(&check(&["--json"]).stdout).expect("one document");
+    assert_eq!((&json["valid"], &json["problems"][0]["line"]), (&false.into(), &9.into()));
 }
 
 /// Whatever a server was at when it died: the message comes, and at most twice.

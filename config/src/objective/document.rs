@@ -9,10 +9,25 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     Bad, Budgeting, Indicator, Objective, Problem,
     node::{self, Field},
+    source::{Source, source, threshold},
 };
 
 /// The only version that is read.
 const API_VERSION: &str = "openslo/v1";
+/// What an SLO may say. Alert policies are accepted and mean nothing: every objective has the same alerts.
+const SPEC_FIELDS: [&str; 8] = [
+    "description",
+    "service",
+    "indicator",
+    "indicatorRef",
+    "timeWindow",
+    "budgetingMethod",
+    "objectives",
+    "alertPolicies",
+];
+/// What each of its objectives may say.
+const OBJECTIVE_FIELDS: [&str; 7] =
+    ["displayName", "op", "value", "target", "targetPercent", "timeSliceTarget", "timeSliceWindow"];
 /// Kinds that have no meaning here and do no harm.
 const OTHER_KINDS: [&str; 5] = ["Service", "DataSource", "AlertPolicy", "AlertCondition", "AlertNotificationTarget"];
 const MINUTE: u64 = 60;
@@ -22,8 +37,6 @@ const MAX_WINDOW: Duration = Duration::from_secs(90 * DAY);
 /// Rows of spans are counted in slots of this length; a slice is made of whole ones.
 const SLOT_SECONDS: u64 = 10;
 const HOUR_SECONDS: u64 = 60 * MINUTE;
-/// Longest name, operation or description.
-const MAX_TEXT_BYTES: usize = 4096;
 
 /// What a file says, before references to indicators of other files are followed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,21 +49,20 @@ pub struct Documents {
 #[derive(Clone, Debug, PartialEq)]
 struct Unresolved {
     objective: Objective,
-    source: Source,
+    origin: Origin,
     /// Threshold of this objective, for an indicator that leaves it open.
     value: Option<Duration>,
     /// Where to point when the parts do not fit together.
     place: Problem,
-    /// Name of an indicator that stands elsewhere; `source` is a placeholder then.
-    reference: Option<String>,
 }
 
-/// An indicator whose threshold may be left to the objective (`op: lt`, `value`).
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Source {
-    service: String,
-    operation: Option<String>,
-    bad: Option<Bad>,
+/// Where an objective has its indicator from.
+#[derive(Clone, Debug, PartialEq)]
+enum Origin {
+    /// It stands in the SLO.
+    Inline(Source),
+    /// It is a document of kind SLI.
+    Named(String),
 }
 
 /// Reads one file.
@@ -82,27 +94,7 @@ impl Documents {
     /// A reference that leads nowhere; an indicator without anything that makes a span bad.
     pub(super) fn resolve<'a>(&'a self, others: impl IntoIterator<Item = &'a Self>) -> Result<Vec<Objective>, Problem> {
         let others: Vec<&Self> = others.into_iter().collect();
-        self.objectives
-            .iter()
-            .map(|unresolved| {
-                let refuse = |message: String| Problem { message, ..unresolved.place.clone() };
-                let source = match &unresolved.reference {
-                    None => &unresolved.source,
-                    Some(name) => std::iter::once(self)
-                        .chain(others.iter().copied())
-                        .find_map(|documents| documents.indicators.get(name))
-                        .ok_or_else(|| refuse(format!("no document of kind SLI is named {name:?}")))?,
-                };
-                let bad = match (source.bad, unresolved.value) {
-                    (Some(_), Some(_)) => return Err(refuse("the indicator has a threshold of its own: leave out op and value".to_owned())),
-                    (Some(bad), None) => bad,
-                    (None, Some(value)) => Bad::SlowerThan(value),
-                    (None, None) => return Err(refuse("nothing says which spans are bad: write `bad: errors` or `bad: {slower_than: 300ms}` into spans".to_owned())),
-                };
-                let indicator = Indicator { service: source.service.clone(), operation: source.operation.clone(), bad };
-                Ok(Objective { indicator, ..unresolved.objective.clone() })
-            })
-            .collect()
+        self.objectives.iter().map(|unresolved| unresolved.resolve(self, &others)).collect()
     }
 
     fn add(&mut self, object: &Field<'_>) -> Result<(), Problem> {
@@ -118,7 +110,7 @@ impl Documents {
             "SLO" => self.add_objectives(&name, &display_name, &spec),
             "SLI" => {
                 spec.only(&["description", "ratioMetric", "thresholdMetric"])?;
-                if self.indicators.insert(name.clone(), indicator(&spec)?).is_some() {
+                if self.indicators.insert(name.clone(), source(&spec)?).is_some() {
                     return Err(object.require("metadata")?.refuse(format!("there are two indicators named {name:?}")));
                 }
                 Ok(())
@@ -129,69 +121,70 @@ impl Documents {
     }
 
     fn add_objectives(&mut self, name: &str, display_name: &str, spec: &Field<'_>) -> Result<(), Problem> {
-        spec.only(&[
-            "description",
-            "service",
-            "indicator",
-            "indicatorRef",
-            "timeWindow",
-            "budgetingMethod",
-            "objectives",
-            "alertPolicies",
-        ])?;
-        let description = optional_text(spec, "description")?.unwrap_or_default();
+        spec.only(&SPEC_FIELDS)?;
+        // OpenSLO wants it; what is counted is the service of the spans.
         spec.require("service")?.text()?;
-        let (source, reference, place) = match (spec.get("indicator")?, spec.get("indicatorRef")?) {
-            (Some(inline), None) => {
-                inline.only(&["metadata", "spec"])?;
-                (indicator(&inline.require("spec")?)?, None, inline.refuse(""))
-            }
-            (None, Some(reference)) => (Source::default(), Some(reference.text()?.to_owned()), reference.refuse("")),
-            (Some(inline), Some(_)) => return Err(inline.refuse("indicator and indicatorRef exclude each other")),
-            (None, None) => return Err(spec.require("indicator").err().unwrap_or_else(|| spec.refuse("is missing"))),
+        let (origin, origin_place) = origin(spec)?;
+        let common = Objective {
+            id: name.to_owned(),
+            slo: name.to_owned(),
+            display_name: display_name.to_owned(),
+            description: spec.optional_text("description")?.unwrap_or_default(),
+            // Known once references are followed; target and method once its own part is read.
+            indicator: Indicator { service: String::new(), operation: None, bad: Bad::Errors },
+            target_ratio: 0.0,
+            window: time_window(&spec.require("timeWindow")?)?,
+            budgeting: Budgeting::Occurrences,
         };
-        let window = time_window(&spec.require("timeWindow")?)?;
         let method = spec.require("budgetingMethod")?;
         let list = spec.require("objectives")?;
-        if list.list()?.is_empty() {
+        let fields = list.list()?;
+        if fields.is_empty() {
             return Err(list.refuse("at least one objective"));
         }
-        for (index, field) in list.list()?.iter().enumerate() {
-            field.only(&[
-                "displayName",
-                "op",
-                "value",
-                "target",
-                "targetPercent",
-                "timeSliceTarget",
-                "timeSliceWindow",
-            ])?;
-            let own_name = optional_text(field, "displayName")?;
-            let objective = Objective {
-                id: if index == 0 { name.to_owned() } else { format!("{name}.{}", index + 1) },
-                slo: name.to_owned(),
-                display_name: match own_name {
-                    Some(own) if list.list()?.len() > 1 => format!("{display_name}: {own}"),
-                    _ => display_name.to_owned(),
-                },
-                description: description.clone(),
-                // Known once references are followed.
-                indicator: Indicator { service: String::new(), operation: None, bad: Bad::Errors },
-                target_ratio: target(field)?,
-                window,
-                budgeting: budgeting(&method, field)?,
-            };
+        for (index, field) in fields.iter().enumerate() {
+            field.only(&OBJECTIVE_FIELDS)?;
+            let mut objective =
+                Objective { target_ratio: target(field)?, budgeting: budgeting(&method, field)?, ..common.clone() };
+            if index > 0 {
+                objective.id = format!("{name}.{}", index + 1);
+            }
+            if let Some(own_name) = field.optional_text("displayName")?.filter(|_| fields.len() > 1) {
+                objective.display_name = format!("{display_name}: {own_name}");
+            }
             let value = threshold(field)?;
-            let place = if value.is_some() { field.refuse("") } else { place.clone() };
-            self.objectives.push(Unresolved {
-                objective,
-                source: source.clone(),
-                value,
-                place,
-                reference: reference.clone(),
-            });
+            let place = if value.is_some() { field.refuse("") } else { origin_place.clone() };
+            self.objectives.push(Unresolved { objective, origin: origin.clone(), value, place });
         }
         Ok(())
+    }
+}
+
+impl Unresolved {
+    fn resolve(&self, own: &Documents, others: &[&Documents]) -> Result<Objective, Problem> {
+        let refuse = |message: String| Problem { message, ..self.place.clone() };
+        let source = match &self.origin {
+            Origin::Inline(source) => source,
+            Origin::Named(name) => std::iter::once(own)
+                .chain(others.iter().copied())
+                .find_map(|documents| documents.indicators.get(name))
+                .ok_or_else(|| refuse(format!("no document of kind SLI is named {name:?}")))?,
+        };
+        let indicator = source.indicator(self.value).map_err(|message| refuse(message.to_owned()))?;
+        Ok(Objective { indicator, ..self.objective.clone() })
+    }
+}
+
+/// The indicator of an SLO, and where it stands.
+fn origin(spec: &Field<'_>) -> Result<(Origin, Problem), Problem> {
+    match (spec.get("indicator")?, spec.get("indicatorRef")?) {
+        (Some(inline), None) => {
+            inline.only(&["metadata", "spec"])?;
+            Ok((Origin::Inline(source(&inline.require("spec")?)?), inline.refuse("")))
+        }
+        (None, Some(reference)) => Ok((Origin::Named(reference.text()?.to_owned()), reference.refuse(""))),
+        (Some(inline), Some(_)) => Err(inline.refuse("indicator and indicatorRef exclude each other")),
+        (None, None) => Err(spec.missing("indicator")),
     }
 }
 
@@ -204,124 +197,7 @@ fn metadata(metadata: &Field<'_>) -> Result<(String, String), Problem> {
     if !starts_plain || name.len() > 128 || !name.bytes().all(is_plain) {
         return Err(field.refuse("expected 1 to 128 letters, digits, - _ and ., starting with a letter or digit"));
     }
-    Ok((name.to_owned(), optional_text(metadata, "displayName")?.unwrap_or_else(|| name.to_owned())))
-}
-
-fn optional_text(parent: &Field<'_>, key: &str) -> Result<Option<String>, Problem> {
-    let Some(field) = parent.get(key)? else { return Ok(None) };
-    let text = field.text()?;
-    if text.len() > MAX_TEXT_BYTES {
-        return Err(field.refuse(format!("at most {MAX_TEXT_BYTES} bytes")));
-    }
-    Ok(Some(text.to_owned()))
-}
-
-/// `ratioMetric` or `thresholdMetric`. All parts of a ratio are the same spans; one of them says which are bad.
-fn indicator(spec: &Field<'_>) -> Result<Source, Problem> {
-    match (spec.get("ratioMetric")?, spec.get("thresholdMetric")?) {
-        (Some(ratio), None) => ratio_metric(&ratio),
-        (None, Some(threshold)) => {
-            threshold.only(&["metricSource"])?;
-            metric_source(&threshold.require("metricSource")?)
-        }
-        (Some(_), Some(both)) => Err(both.refuse("ratioMetric and thresholdMetric exclude each other")),
-        (None, None) => Err(spec.refuse("expected ratioMetric or thresholdMetric")),
-    }
-}
-
-fn ratio_metric(ratio: &Field<'_>) -> Result<Source, Problem> {
-    ratio.only(&["counter", "good", "bad", "total", "rawType", "raw", "metricSource"])?;
-    if let Some(counter) = ratio.get("counter")? {
-        counter.bool()?;
-    }
-    // One source may stand for the whole ratio.
-    let mut parts = Vec::new();
-    parts.extend(ratio.get("metricSource")?);
-    for key in ["good", "bad", "raw", "total"] {
-        let Some(part) = ratio.get(key)? else { continue };
-        part.only(&["metricSource"])?;
-        parts.push(part.require("metricSource")?);
-    }
-    let mut parts = parts.into_iter();
-    let first = parts.next().ok_or_else(|| ratio.refuse("expected good or bad, and total"))?;
-    let mut source = metric_source(&first)?;
-    for part in parts {
-        let other = metric_source(&part)?;
-        let same_spans = other.service == source.service && other.operation == source.operation;
-        let same_bad = other.bad.is_none() || source.bad.is_none() || other.bad == source.bad;
-        if !same_spans || !same_bad {
-            return Err(part.refuse("all parts of a ratio are the same spans: the same service, operation and bad"));
-        }
-        source.bad = source.bad.or(other.bad);
-    }
-    Ok(source)
-}
-
-fn metric_source(source: &Field<'_>) -> Result<Source, Problem> {
-    source.only(&["type", "spec", "metricSourceRef"])?;
-    if let Some(reference) = source.get("metricSourceRef")? {
-        return Err(reference.refuse("data sources are not supported yet: write type: Rootline"));
-    }
-    let kind = source.require("type")?;
-    if kind.text()? != "Rootline" {
-        return Err(kind.refuse(format!("{:?} is not supported yet, expected Rootline", kind.text()?)));
-    }
-    let spec = source.require("spec")?;
-    for later in ["promql", "sql"] {
-        if let Some(field) = spec.get(later)? {
-            return Err(field.refuse(format!("{later} is not supported yet, expected spans")));
-        }
-    }
-    spec.only(&["spans"])?;
-    spans(&spec.require("spans")?)
-}
-
-fn spans(spans: &Field<'_>) -> Result<Source, Problem> {
-    spans.only(&["service", "operation", "bad"])?;
-    let service = spans.require("service")?;
-    let named = optional_text(spans, "service")?.filter(|name| !name.is_empty());
-    let bad = match spans.get("bad")? {
-        None => None,
-        Some(field) if field.is_map() => {
-            field.only(&["slower_than"])?;
-            Some(Bad::SlowerThan(latency(&field.require("slower_than")?)?))
-        }
-        Some(field) if field.text().ok() == Some("errors") => Some(Bad::Errors),
-        Some(field) => return Err(field.refuse("expected errors or {slower_than: 300ms}")),
-    };
-    Ok(Source {
-        service: named.ok_or_else(|| service.refuse("expected the name of a service"))?,
-        operation: optional_text(spans, "operation")?,
-        bad,
-    })
-}
-
-/// A duration such as `300ms` or `1s 500ms`.
-fn latency(field: &Field<'_>) -> Result<Duration, Problem> {
-    let text = field.text()?;
-    let duration = humantime::parse_duration(text)
-        .map_err(|error| field.refuse(format!("expected a duration such as 300ms, found {text:?}: {error}")))?;
-    in_latency_range(field, duration)
-}
-
-fn in_latency_range(field: &Field<'_>, duration: Duration) -> Result<Duration, Problem> {
-    if (Duration::from_nanos(1)..=Duration::from_secs(DAY)).contains(&duration) {
-        return Ok(duration);
-    }
-    Err(field.refuse("expected a duration from 1ns to 1d"))
-}
-
-/// `op` and `value` of an objective on a threshold: a duration, or a number of milliseconds.
-fn threshold(objective: &Field<'_>) -> Result<Option<Duration>, Problem> {
-    let Some(field) = objective.get("value")? else { return Ok(None) };
-    if let Some(op) = objective.get("op")?
-        && !matches!(op.text()?, "lt" | "lte")
-    {
-        return Err(op.refuse("expected lt or lte: a good span is faster than value"));
-    }
-    let Some(millis) = field.as_number() else { return latency(&field).map(Some) };
-    let duration = Duration::try_from_secs_f64(millis / 1e3).unwrap_or_default();
-    in_latency_range(&field, duration).map(Some)
+    Ok((name.to_owned(), metadata.optional_text("displayName")?.unwrap_or_else(|| name.to_owned())))
 }
 
 fn target(objective: &Field<'_>) -> Result<f64, Problem> {

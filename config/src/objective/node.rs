@@ -13,6 +13,9 @@ const MAX_DEPTH: usize = 64;
 /// Values of one file, aliases written out: a small file cannot become a large tree.
 const MAX_NODES: usize = 200_000;
 
+/// Longest name, operation or description.
+const MAX_TEXT_BYTES: usize = 4096;
+
 /// A value and where it stands.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -197,11 +200,12 @@ impl<'a> Field<'a> {
 
     /// The value of a key that has to be there.
     pub(super) fn require(&self, key: &str) -> Result<Self, Problem> {
-        self.get(key)?.ok_or_else(|| Problem {
-            field: self.child_path(key),
-            message: "is missing".to_owned(),
-            ..self.refuse("")
-        })
+        self.get(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// The problem of a key that has to be there.
+    pub(super) fn missing(&self, key: &str) -> Problem {
+        Problem { field: self.child_path(key), ..self.refuse("is missing") }
     }
 
     pub(super) fn list(&self) -> Result<Vec<Self>, Problem> {
@@ -223,6 +227,16 @@ impl<'a> Field<'a> {
             Value::Text(text) => Ok(text),
             _ => Err(self.expected("text")),
         }
+    }
+
+    /// The text of a key, if there is one.
+    pub(super) fn optional_text(&self, key: &str) -> Result<Option<String>, Problem> {
+        let Some(field) = self.get(key)? else { return Ok(None) };
+        let text = field.text()?;
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(field.refuse(format!("at most {MAX_TEXT_BYTES} bytes")));
+        }
+        Ok(Some(text.to_owned()))
     }
 
     pub(super) fn number(&self) -> Result<f64, Problem> {

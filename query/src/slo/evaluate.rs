@@ -8,6 +8,7 @@ use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use config::objective::{Library, Objective, directory};
@@ -76,6 +77,8 @@ pub struct Evaluator {
     seen: HashMap<String, i64>,
     /// `None` until they are read from the catalog, and after a transaction whose end is not known.
     firing: Option<HashMap<(String, Severity), Firing>>,
+    /// When the newest slots, the last hour and the whole past were read.
+    read_unix_nano: i64,
     read_hour_unix_nano: i64,
     read_whole_unix_nano: i64,
 }
@@ -98,6 +101,7 @@ impl Evaluator {
             matcher: Matcher::default(),
             seen: HashMap::new(),
             firing: None,
+            read_unix_nano: i64::MIN,
             read_hour_unix_nano: i64::MIN,
             read_whole_unix_nano: i64::MIN,
         }
@@ -111,11 +115,12 @@ impl Evaluator {
     pub async fn evaluate(&mut self) -> Result<Committed> {
         let now = self.clock.now_unix_nano();
         self.read_files(now).await?;
-        if now.saturating_sub(self.read_whole_unix_nano) >= WHOLE_AGAIN_NANO || now < self.read_whole_unix_nano {
+        if self.must_read_whole(now) {
             let all = self.board.watched().iter().map(|watched| Watched::new(Arc::clone(&watched.objective))).collect();
             let loaded = self.load(all, now).await?;
             *self.board.watched() = loaded;
             self.read_whole_unix_nano = now;
+            self.read_unix_nano = now;
         } else {
             self.read_newest(now).await?;
         }
@@ -162,31 +167,39 @@ impl Evaluator {
     /// Watches the objectives in force. What is counted already stays counted; the past of the others is read.
     async fn take_over(&mut self, now: i64) -> Result<()> {
         let objectives: Vec<Arc<Objective>> = self.library.objectives().cloned().map(Arc::new).collect();
-        let is_new = |objective: &&Arc<Objective>| !self.board.watched().iter().any(|held| held.counts_for(objective));
-        let mut new = objectives.iter().filter(is_new).map(|objective| Watched::new(Arc::clone(objective))).collect();
+        let mut new = uncounted(&objectives, &self.board.watched());
         // Before the first reading of the whole there is nothing to add to.
         if self.read_whole_unix_nano > i64::MIN {
             new = self.load(new, now).await?;
         }
         let mut watched = self.board.watched();
-        let mut held = std::mem::take(&mut *watched);
-        held.extend(new);
-        for objective in objectives {
-            let index = held.iter().position(|held| held.counts_for(&objective));
-            watched.push(Watched { objective, ..held.swap_remove(index.expect("held or loaded above")) });
-        }
+        let counted = std::mem::take(&mut *watched).into_iter().chain(new);
+        let mut by_id: HashMap<String, Watched> = counted.map(|held| (held.objective.id.clone(), held)).collect();
+        watched.extend(objectives.into_iter().map(|objective| {
+            let held = by_id.remove(&objective.id).expect("counted before or loaded above");
+            Watched { objective, ..held }
+        }));
         self.matcher = recent_matcher(&watched);
         Ok(())
     }
 
+    /// At the start, from time to time, when the clock was set back, and after a pause that the newest slots do not cover.
+    fn must_read_whole(&self, now: i64) -> bool {
+        let since_whole = now.saturating_sub(self.read_whole_unix_nano);
+        let since_any = now.saturating_sub(self.read_unix_nano);
+        !(0..WHOLE_AGAIN_NANO).contains(&since_whole) || !(0..HOUR_NANO - NEWEST_NANO).contains(&since_any)
+    }
+
     /// The slots that may have changed since the last evaluation.
     async fn read_newest(&mut self, now: i64) -> Result<()> {
-        let reads_hour = now.saturating_sub(self.read_hour_unix_nano) >= MINUTE_NANO || now < self.read_hour_unix_nano;
+        let since_hour = now.saturating_sub(self.read_hour_unix_nano);
+        let reads_hour = !(0..MINUTE_NANO).contains(&since_hour);
         let back = if reads_hour { HOUR_NANO } else { NEWEST_NANO };
         let start = (now - back).div_euclid(SLOT_NANO) * SLOT_NANO;
         let tally = self.tally(&self.matcher, start, now).await?;
         set_recent(&mut self.board.watched(), &tally, start, now);
         self.seen.extend(tally.seen);
+        self.read_unix_nano = now;
         if reads_hour {
             self.read_hour_unix_nano = now;
         }
@@ -205,7 +218,14 @@ impl Evaluator {
         let past = Matcher::new(watched.iter().map(|w| (&w.objective.indicator, w.counts.past_step_nano())));
         while start < recent_since {
             let end = (start + PIECE_NANO).min(recent_since);
-            let tally = self.tally(&past, start, end).await?;
+            let tally = match self.tally(&past, start, end).await {
+                // A damaged file of long ago must not end the watch over the present.
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::error!(%error, "a day of the past is not counted");
+                    Tally::default()
+                }
+                tally => tally?,
+            };
             let mut steps: Vec<((usize, i64), Count)> = tally.counts.into_iter().collect();
             steps.sort_unstable_by_key(|(place, _)| *place);
             for ((objective, step), count) in steps {
@@ -358,7 +378,16 @@ fn table() -> Option<Table> {
 }
 
 fn limits(label: &str) -> Limits {
-    Limits { label: label.to_owned(), max_rows: Some(usize::MAX), ..Limits::default() }
+    // As long as any question may take: a day of the past is a lot.
+    Limits { label: label.to_owned(), timeout: Some(Duration::MAX), max_rows: Some(usize::MAX), ..Limits::default() }
+}
+
+/// Objectives whose counts are not held, as they are now.
+fn uncounted(objectives: &[Arc<Objective>], held: &[Watched]) -> Vec<Watched> {
+    let held: HashMap<&str, &Watched> = held.iter().map(|held| (held.objective.id.as_str(), held)).collect();
+    let is_held =
+        |objective: &Objective| held.get(objective.id.as_str()).is_some_and(|held| held.counts_for(objective));
+    objectives.iter().filter(|objective| !is_held(objective)).cloned().map(Watched::new).collect()
 }
 
 fn recent_matcher(watched: &[Watched]) -> Matcher {

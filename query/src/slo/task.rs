@@ -61,13 +61,13 @@ pub fn start(query: &Query, config: &Config, causes: Option<Arc<dyn Causes>>) ->
         causes,
         wake: watch::channel(0).0,
     };
-    let outgoing = Outgoing::new(config.alert.allow_private_targets)?;
     let mut tasks = Vec::new();
     for receiver in Receiver::of(&config.alert) {
+        let outgoing = Outgoing::new(config.alert.allow_private_targets)?;
         let courier = Courier {
             receiver,
             records: context.records.clone(),
-            outgoing: outgoing.clone(),
+            outgoing,
             clock: context.clock.clone(),
             external_url: config.alert.external_url.clone(),
             resend: config.alert.resend,

@@ -222,6 +222,8 @@ fn a_new_version_is_a_change_once() {
     again.load(Table::Changes, &state).unwrap();
     assert_eq!(changes(&derive(&mut again, &[version("2"), version("1")], 0)), 0);
     assert_eq!(changes(&derive(&mut again, &[version("3")], 0)), 1);
+    let late = Span { start: -SECOND, ..version("0") };
+    assert_eq!(changes(&derive(&mut again, &[late], 0)), 0, "an old version that comes late is no news");
 }
 
 #[test]

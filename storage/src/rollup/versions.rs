@@ -26,10 +26,10 @@ const MAX_SERVICES: usize = 20_000;
 /// Resources looked at are remembered by hash; beyond this many all are looked at again.
 const MAX_RESOURCES: usize = 100_000;
 
-/// The versions seen of each service, in the order in which they were seen.
+/// The versions seen of each service, each with the time of its first row.
 #[derive(Debug, Default)]
 pub(super) struct Versions {
-    by_service: BTreeMap<String, Vec<String>>,
+    by_service: BTreeMap<String, Vec<(String, i64)>>,
     resources: HashSet<u64>,
 }
 
@@ -61,11 +61,11 @@ impl Versions {
             else {
                 continue;
             };
-            let Some(version_from) = self.add(service, version) else { continue };
+            let Some(row) = resources.keys().iter().position(|key| key == Some(place as i32)) else { continue };
+            let time = times(rows, table.time_column())?[row];
+            let Some(version_from) = self.add(service, version, time) else { continue };
             is_new = true;
-            let first_row = resources.keys().iter().position(|key| key == Some(place as i32));
-            if let (Some(version_from), Some(row)) = (version_from, first_row) {
-                let time = times(rows, table.time_column())?[row];
+            if let Some(version_from) = version_from {
                 changes.push(Change { time, service, version, version_from });
             }
         }
@@ -80,17 +80,19 @@ impl Versions {
         self.resources.insert(xxh3_64(resource))
     }
 
-    /// Remembers a version: `None` when it was known, or there is no room; else the version before it, if any.
-    fn add(&mut self, service: &str, version: &str) -> Option<Option<String>> {
+    /// Remembers a version: `None` when it was known, or there is no room; else the version before it, if any. A version
+    /// that is older than all known ones comes late and is no news.
+    fn add(&mut self, service: &str, version: &str, time: i64) -> Option<Option<String>> {
         if !self.by_service.contains_key(service) && self.by_service.len() >= MAX_SERVICES {
             return None;
         }
         let known = self.by_service.entry(service.to_owned()).or_default();
-        if known.len() >= MAX_VERSIONS || known.iter().any(|known| known == version) {
+        if known.len() >= MAX_VERSIONS || known.iter().any(|(known, _)| known == version) {
             return None;
         }
-        let before = known.last().cloned();
-        known.push(version.to_owned());
+        let before = known.iter().filter(|(_, first)| *first <= time).max_by_key(|(_, first)| *first);
+        let before = before.map(|(version, _)| version.clone());
+        known.push((version.to_owned(), time));
         Some(before)
     }
 

@@ -1,7 +1,5 @@
 //! What changes with an evaluation, and evaluations over real files without rows.
 
-use std::time::Duration;
-
 use config::objective::{Bad, Budgeting, Indicator};
 use storage::catalog::MemoryCatalog;
 
@@ -108,4 +106,18 @@ async fn files_are_taken_over_with_the_next_evaluation() {
     std::fs::remove_file(&file).unwrap();
     evaluator.evaluate().await.unwrap();
     assert!(query.objectives().published().statuses.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_is_made_up_for_by_reading_the_whole() {
+    let query = testing::Rows::default().query();
+    let records = Records::new(Arc::new(MemoryCatalog::new()));
+    let mut evaluator = Evaluator::new(&query, records, &testing::config());
+    assert!(evaluator.must_read_whole(NOW), "at the start");
+    (evaluator.read_whole_unix_nano, evaluator.read_unix_nano) = (NOW, NOW);
+    assert!(!evaluator.must_read_whole(NOW + MINUTE_NANO));
+    assert!(evaluator.must_read_whole(NOW + HOUR_NANO), "after a pause");
+    assert!(evaluator.must_read_whole(NOW - 1), "after the clock was set back");
+    evaluator.read_unix_nano = NOW + WHOLE_AGAIN_NANO;
+    assert!(evaluator.must_read_whole(NOW + WHOLE_AGAIN_NANO), "from time to time");
 }
