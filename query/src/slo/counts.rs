@@ -155,7 +155,7 @@ impl Counts {
         self.coarse.add(start_unix_nano, units);
     }
 
-    /// The spans of a slot of the last hour are these now.
+    /// The spans of a slot of the last two hours are these now.
     pub fn set_recent(&mut self, start_unix_nano: i64, calls: Count) {
         let slot = start_unix_nano.div_euclid(SLOT_NANO);
         if self.calls.get(slot) == calls {
