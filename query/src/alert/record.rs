@@ -52,8 +52,9 @@ pub struct Committed {
     pub has_messages: bool,
     /// The alerts that fire, with their incidents.
     pub fired: Vec<Alert>,
-    /// Incidents that did not exist before, each with its first alert.
-    pub opened: Vec<(Incident, Alert)>,
+    /// Incidents whose cause is to be looked for, each with the alert that says where: new ones, and those that have become
+    /// more urgent.
+    pub unexplained: Vec<(String, Alert)>,
 }
 
 impl Records {
@@ -135,15 +136,22 @@ impl Records {
         for alert in transitions.fired {
             let known = incident_of(&alert, &incidents, neighbours).map(|incident| incident.id.clone());
             let alert = Alert { incident: known.clone().unwrap_or_else(|| alert.id.clone()), ..alert };
-            match known.and_then(|id| incidents.iter_mut().find(|incident| incident.id == id)) {
-                Some(incident) => incident.join(&alert),
-                None => incidents.push(Incident::open(&alert)),
+            let is_unexplained = match known.and_then(|id| incidents.iter_mut().find(|incident| incident.id == id)) {
+                Some(incident) => {
+                    let is_more_urgent = alert.severity > incident.severity;
+                    incident.join(&alert);
+                    is_more_urgent
+                }
+                None => {
+                    incidents.push(Incident::open(&alert));
+                    true
+                }
+            };
+            if is_unexplained {
+                committed.unexplained.push((alert.incident.clone(), alert.clone()));
             }
             changed.insert(alert.incident.clone());
             changes.extend(alert_changes(&alert, receivers, now_unix_nano)?);
-            if alert.incident == alert.id {
-                committed.opened.push((Incident::open(&alert), alert.clone()));
-            }
             committed.fired.push(alert);
         }
         for incident in incidents.iter().filter(|incident| changed.contains(&incident.id)) {
@@ -366,7 +374,7 @@ mod tests {
         let catalog = MemoryCatalog::new();
         let records = Records::new(Arc::new(catalog.clone()));
         let done = committed(&records, fires(&[alert("checkout", NOW), alert("mail", NOW)])).await;
-        assert_eq!((done.fired.len(), done.opened.len()), (2, 2));
+        assert_eq!((done.fired.len(), done.unexplained.len()), (2, 2));
         assert_eq!(done.fired[0].incident, done.fired[0].id);
         assert_eq!(records.outbox().await.unwrap().len(), 2);
 

@@ -13,7 +13,7 @@ use crate::{
     alert::{
         causes::{CauseRequest, Causes},
         deliver::Courier,
-        incident::{CauseState, Incident},
+        incident::CauseState,
         notify::{DeliveryState, Notification, Receiver},
         record::Records,
         state::Alert,
@@ -109,7 +109,7 @@ impl Context {
                     if committed.has_messages {
                         self.wake.send_modify(|changes| *changes += 1);
                     }
-                    for (incident, alert) in committed.opened {
+                    for (incident, alert) in committed.unexplained {
                         searches.spawn(self.clone().explain(incident, alert));
                     }
                 }
@@ -134,8 +134,14 @@ impl Context {
             (Err(error), _) | (_, Err(error)) => return tracing::warn!(%error, "open incidents cannot be read"),
         };
         for incident in incidents.into_iter().filter(|incident| incident.cause.state == CauseState::Running) {
-            if let Some(alert) = alerts.iter().find(|alert| alert.id == incident.id) {
-                searches.spawn(self.clone().explain(incident, alert.clone()));
+            // The alert that says where: the first of the most urgent ones.
+            let of_incident = alerts.iter().filter(|alert| {
+                alert.incident == incident.id
+                    && alert.severity == incident.severity
+                    && alert.service == incident.service
+            });
+            if let Some(alert) = of_incident.min_by_key(|alert| alert.started_unix_nano) {
+                searches.spawn(self.clone().explain(incident.id, alert.clone()));
             }
         }
         let receivers = Receiver::of(&self.config.alert);
@@ -151,27 +157,26 @@ impl Context {
     }
 
     /// Asks why, and writes the answer into the incident.
-    async fn explain(self, incident: Incident, alert: Alert) {
-        let id = incident.id.clone();
-        let kept = match self.answer(incident, alert).await {
-            Ok(answer) => self.records.explained(&id, &answer, self.clock.now_unix_nano()).await,
-            Err(summary) => self.records.not_explained(&id, summary).await,
+    async fn explain(self, incident: String, alert: Alert) {
+        let kept = match self.answer(&incident, alert).await {
+            Ok(answer) => self.records.explained(&incident, &answer, self.clock.now_unix_nano()).await,
+            Err(summary) => self.records.not_explained(&incident, summary).await,
         };
         if let Err(error) = kept {
-            tracing::warn!(incident = id, %error, "the cause was not written down");
+            tracing::warn!(incident, %error, "the cause was not written down");
         }
     }
 
     async fn answer(
         &self,
-        incident: Incident,
+        incident: &str,
         alert: Alert,
     ) -> std::result::Result<crate::alert::causes::CauseAnswer, Texts> {
         let Some(causes) = &self.causes else {
             return Err(Texts::new("this server does not look for causes", "此服务器未启用根因分析"));
         };
         let request = CauseRequest {
-            incident: incident.id,
+            incident: incident.to_owned(),
             service: alert.service,
             operation: alert.operation,
             objective: alert.objective,

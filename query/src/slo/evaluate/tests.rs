@@ -24,7 +24,7 @@ fn objective(id: &str) -> Arc<Objective> {
 
 /// Every window at the same speed.
 fn speeds(burn: f64) -> Vec<PairStatus> {
-    let status = |pair| PairStatus { pair, burn_short: Some(burn), burn_long: Some(burn) };
+    let status = |pair| PairStatus { pair, burn_short: Some(burn), burn_long: Some(burn), has_history: true };
     pairs(Duration::from_secs(30 * 86_400)).into_iter().map(status).collect()
 }
 
