@@ -182,13 +182,23 @@ impl Records {
         self.change(&changes).await
     }
 
-    /// The search for an incident's cause has ended.
+    /// The search for an incident's cause, from this service on, has ended. One that was overtaken by a more urgent alert
+    /// changes nothing.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`.
-    pub async fn explained(&self, incident: &str, answer: &CauseAnswer, now_unix_nano: i64) -> Result<()> {
+    pub async fn explained(
+        &self,
+        incident: &str,
+        service: &str,
+        answer: &CauseAnswer,
+        now_unix_nano: i64,
+    ) -> Result<()> {
         let _turn = self.turn().await;
         let mut incident = self.incident(incident).await?;
+        if incident.service != service {
+            return Ok(());
+        }
         for event in cause_events(answer, now_unix_nano) {
             incident.add(event);
         }
@@ -196,13 +206,16 @@ impl Records {
         self.change(&[put_incident(&incident)?]).await
     }
 
-    /// The search for an incident's cause has failed.
+    /// As [`Self::explained`], for a search that has failed.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`.
-    pub async fn not_explained(&self, incident: &str, summary: Texts) -> Result<()> {
+    pub async fn not_explained(&self, incident: &str, service: &str, summary: Texts) -> Result<()> {
         let _turn = self.turn().await;
         let mut incident = self.incident(incident).await?;
+        if incident.service != service {
+            return Ok(());
+        }
         incident.cause = CauseStatus { summary: Some(summary), ..CauseStatus::only(CauseState::Failed) };
         self.change(&[put_incident(&incident)?]).await
     }
@@ -447,7 +460,8 @@ mod tests {
         let status = CauseStatus { report: Some("r1".to_owned()), ..CauseStatus::only(CauseState::Found) };
         let changes = vec![(NOW - 9, "payment".to_owned(), Texts::new("payment 1.2", "payment 1.2"))];
         let answer = CauseAnswer { status, onset_unix_nano: Some(NOW - 5), changes };
-        records.explained(&id, &answer, NOW + 3).await.unwrap();
+        records.explained(&id, "checkout", &answer, NOW + 3).await.unwrap();
+        records.not_explained(&id, "web", Texts::new("overtaken", "已过时")).await.unwrap();
         let incident = records.incident(&id).await.unwrap();
         let kinds: Vec<&str> = incident.timeline.iter().map(|event| event.kind.as_str()).collect();
         assert_eq!(kinds, ["change", "onset", "alert_firing", "report", "note"]);

@@ -158,9 +158,10 @@ impl Context {
 
     /// Asks why, and writes the answer into the incident.
     async fn explain(self, incident: String, alert: Alert) {
+        let service = alert.service.clone();
         let kept = match self.answer(&incident, alert).await {
-            Ok(answer) => self.records.explained(&incident, &answer, self.clock.now_unix_nano()).await,
-            Err(summary) => self.records.not_explained(&incident, summary).await,
+            Ok(answer) => self.records.explained(&incident, &service, &answer, self.clock.now_unix_nano()).await,
+            Err(summary) => self.records.not_explained(&incident, &service, summary).await,
         };
         if let Err(error) = kept {
             tracing::warn!(incident, %error, "the cause was not written down");
