@@ -4,6 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::record_batch::RecordBatch;
+use config::objective::Library;
 use query::{
     Query, Source, SqlRequest, TableSnapshot,
     search::{self, Subject},
@@ -84,6 +85,22 @@ pub(super) fn sql(bytes: &[u8]) {
     if let Err(error) = runtime.block_on(query.explain(SqlRequest { text: text.to_owned(), ..SqlRequest::default() })) {
         assert_ne!(error.kind(), query::ErrorKind::Internal, "{error}");
         assert!(error.position().is_none_or(|at| at <= text.len()), "{error}");
+    }
+}
+
+/// A file of the objectives directory: refused in one line with its place, or in force with sane numbers.
+pub(super) fn objective(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut library = Library::default();
+    library.update(vec![("fuzz.yaml".to_owned(), Ok(text.to_owned()))], 0);
+    for file in library.files() {
+        assert!(file.problem.is_none() || file.objectives.is_empty(), "a bad file is refused as a whole");
+        if let Some(problem) = file.problem {
+            assert!(!problem.to_string().contains('\n'), "{problem}");
+        }
+    }
+    for objective in library.objectives() {
+        assert!((0.0..1.0).contains(&objective.target_ratio) && !objective.window.is_zero(), "{objective:?}");
     }
 }
 

@@ -46,6 +46,11 @@ fn sql() {
 }
 
 #[test]
+fn objective() {
+    run("objective", 200, checks::objective);
+}
+
+#[test]
 fn search() {
     run("search", 100, checks::search);
 }

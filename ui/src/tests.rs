@@ -286,12 +286,13 @@ async fn each_route_asks_for_its_role() {
         let is_admin = path.starts_with("/api/admin");
         let edits_objective = path.starts_with("/api/slos") && method != "get";
         let is_editor = edits_objective || path.ends_with("/notes");
+        let is_reporter = path == "/api/changes" && method == "post";
         for (token, expected) in [
             (None, Some(StatusCode::UNAUTHORIZED)),
             (Some("wrong"), Some(StatusCode::UNAUTHORIZED)),
-            (Some("i"), Some(StatusCode::FORBIDDEN)),
-            (Some("v"), (is_admin || is_editor).then_some(StatusCode::FORBIDDEN)),
-            (Some("e"), is_admin.then_some(StatusCode::FORBIDDEN)),
+            (Some("i"), (!is_reporter).then_some(StatusCode::FORBIDDEN)),
+            (Some("v"), (is_admin || is_editor || is_reporter).then_some(StatusCode::FORBIDDEN)),
+            (Some("e"), (is_admin || is_reporter).then_some(StatusCode::FORBIDDEN)),
             (Some("a"), None),
         ] {
             let mut builder = request(method.to_uppercase().parse().unwrap(), &path);

@@ -37,7 +37,7 @@ pub struct Incident {
     pub severity: Severity,
     /// What it is called.
     pub title: Texts,
-    /// Service of its first alert: where it was noticed.
+    /// Service of the first of its most urgent alerts: where it was noticed.
     pub service: String,
     /// Services of all its alerts, by name.
     pub services: BTreeSet<String>,
@@ -224,8 +224,14 @@ impl Incident {
         incident
     }
 
-    /// One more alert of the same incident.
+    /// One more alert of the same incident. The first of the most urgent ones says what the incident is about: when a page
+    /// joins tickets, the cause is looked for again, from there.
     pub fn join(&mut self, alert: &Alert) {
+        if alert.severity > self.severity {
+            self.title = incident_title(alert);
+            self.service.clone_from(&alert.service);
+            self.cause = CauseStatus::only(CauseState::Running);
+        }
         self.resolved_unix_nano = None;
         self.latest_alert_unix_nano = self.latest_alert_unix_nano.max(alert.started_unix_nano);
         self.severity = self.severity.max(alert.severity);
@@ -330,6 +336,19 @@ mod tests {
         assert_eq!((incident.resolved_unix_nano, incident.alerts.len()), (None, 3));
         let kinds: Vec<&str> = incident.timeline.iter().map(|event| event.kind.as_str()).collect();
         assert_eq!(kinds, ["alert_firing", "alert_firing", "alert_resolved", "alert_resolved", "alert_firing"]);
+    }
+
+    #[test]
+    fn a_page_says_what_an_incident_of_tickets_is_about() {
+        let ticket = Alert { severity: Severity::Ticket, ..alert("web", NOW) };
+        let mut incident = Incident::open(&ticket);
+        incident.cause = CauseStatus::only(CauseState::None);
+        incident.join(&Alert { severity: Severity::Ticket, ..alert("cart", NOW) });
+        assert_eq!((incident.service.as_str(), incident.cause.state), ("web", CauseState::None));
+        incident.join(&alert("checkout", NOW));
+        assert_eq!((incident.service.as_str(), incident.cause.state), ("checkout", CauseState::Running));
+        incident.join(&alert("payment", NOW));
+        assert_eq!((incident.service.as_str(), incident.id.as_str()), ("checkout", ticket.id.as_str()));
     }
 
     #[test]

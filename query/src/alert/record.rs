@@ -52,8 +52,9 @@ pub struct Committed {
     pub has_messages: bool,
     /// The alerts that fire, with their incidents.
     pub fired: Vec<Alert>,
-    /// Incidents that did not exist before, each with its first alert.
-    pub opened: Vec<(Incident, Alert)>,
+    /// Incidents whose cause is to be looked for, each with the alert that says where: new ones, and those that have become
+    /// more urgent.
+    pub unexplained: Vec<(String, Alert)>,
 }
 
 impl Records {
@@ -135,15 +136,22 @@ impl Records {
         for alert in transitions.fired {
             let known = incident_of(&alert, &incidents, neighbours).map(|incident| incident.id.clone());
             let alert = Alert { incident: known.clone().unwrap_or_else(|| alert.id.clone()), ..alert };
-            match known.and_then(|id| incidents.iter_mut().find(|incident| incident.id == id)) {
-                Some(incident) => incident.join(&alert),
-                None => incidents.push(Incident::open(&alert)),
+            let is_unexplained = match known.and_then(|id| incidents.iter_mut().find(|incident| incident.id == id)) {
+                Some(incident) => {
+                    let is_more_urgent = alert.severity > incident.severity;
+                    incident.join(&alert);
+                    is_more_urgent
+                }
+                None => {
+                    incidents.push(Incident::open(&alert));
+                    true
+                }
+            };
+            if is_unexplained {
+                committed.unexplained.push((alert.incident.clone(), alert.clone()));
             }
             changed.insert(alert.incident.clone());
             changes.extend(alert_changes(&alert, receivers, now_unix_nano)?);
-            if alert.incident == alert.id {
-                committed.opened.push((Incident::open(&alert), alert.clone()));
-            }
             committed.fired.push(alert);
         }
         for incident in incidents.iter().filter(|incident| changed.contains(&incident.id)) {
@@ -174,13 +182,23 @@ impl Records {
         self.change(&changes).await
     }
 
-    /// The search for an incident's cause has ended.
+    /// The search for an incident's cause, from this service on, has ended. One that was overtaken by a more urgent alert
+    /// changes nothing.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`.
-    pub async fn explained(&self, incident: &str, answer: &CauseAnswer, now_unix_nano: i64) -> Result<()> {
+    pub async fn explained(
+        &self,
+        incident: &str,
+        service: &str,
+        answer: &CauseAnswer,
+        now_unix_nano: i64,
+    ) -> Result<()> {
         let _turn = self.turn().await;
         let mut incident = self.incident(incident).await?;
+        if incident.service != service {
+            return Ok(());
+        }
         for event in cause_events(answer, now_unix_nano) {
             incident.add(event);
         }
@@ -188,13 +206,16 @@ impl Records {
         self.change(&[put_incident(&incident)?]).await
     }
 
-    /// The search for an incident's cause has failed.
+    /// As [`Self::explained`], for a search that has failed.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`.
-    pub async fn not_explained(&self, incident: &str, summary: Texts) -> Result<()> {
+    pub async fn not_explained(&self, incident: &str, service: &str, summary: Texts) -> Result<()> {
         let _turn = self.turn().await;
         let mut incident = self.incident(incident).await?;
+        if incident.service != service {
+            return Ok(());
+        }
         incident.cause = CauseStatus { summary: Some(summary), ..CauseStatus::only(CauseState::Failed) };
         self.change(&[put_incident(&incident)?]).await
     }
@@ -366,7 +387,7 @@ mod tests {
         let catalog = MemoryCatalog::new();
         let records = Records::new(Arc::new(catalog.clone()));
         let done = committed(&records, fires(&[alert("checkout", NOW), alert("mail", NOW)])).await;
-        assert_eq!((done.fired.len(), done.opened.len()), (2, 2));
+        assert_eq!((done.fired.len(), done.unexplained.len()), (2, 2));
         assert_eq!(done.fired[0].incident, done.fired[0].id);
         assert_eq!(records.outbox().await.unwrap().len(), 2);
 
@@ -439,7 +460,8 @@ mod tests {
         let status = CauseStatus { report: Some("r1".to_owned()), ..CauseStatus::only(CauseState::Found) };
         let changes = vec![(NOW - 9, "payment".to_owned(), Texts::new("payment 1.2", "payment 1.2"))];
         let answer = CauseAnswer { status, onset_unix_nano: Some(NOW - 5), changes };
-        records.explained(&id, &answer, NOW + 3).await.unwrap();
+        records.explained(&id, "checkout", &answer, NOW + 3).await.unwrap();
+        records.not_explained(&id, "web", Texts::new("overtaken", "已过时")).await.unwrap();
         let incident = records.incident(&id).await.unwrap();
         let kinds: Vec<&str> = incident.timeline.iter().map(|event| event.kind.as_str()).collect();
         assert_eq!(kinds, ["change", "onset", "alert_firing", "report", "note"]);

@@ -133,7 +133,7 @@ mod tests {
         let pairs = pairs.into_iter().filter(|pair| pair.severity == severity);
         pairs
             .zip(burns)
-            .map(|(pair, (short, long))| PairStatus { pair, burn_short: *short, burn_long: *long })
+            .map(|(pair, (short, long))| PairStatus { pair, burn_short: *short, burn_long: *long, has_history: true })
             .collect()
     }
 

@@ -1,11 +1,17 @@
 //! How every objective stands now, for whoever asks.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
+};
 
 use config::objective::{Bad, Objective, Problem};
 
 use super::{
-    budget::{Count, Facts, PairStatus, State, budget_left_ratio, burn_rate, pairs, state, time_to_exhaustion},
+    budget::{
+        Count, Facts, Pair, PairStatus, State, budget_left_ratio, burn_rate, has_history, pairs, state,
+        time_to_exhaustion,
+    },
     counts::{Counts, Point},
 };
 
@@ -133,8 +139,14 @@ impl Watched {
     /// Speeds over the windows of each pair.
     pub(crate) fn pairs(&self, now_unix_nano: i64) -> Vec<PairStatus> {
         let burn = |window| burn_rate(self.counts.over(window, now_unix_nano), self.objective.target_ratio);
-        let status =
-            |pair: super::budget::Pair| PairStatus { pair, burn_short: burn(pair.short), burn_long: burn(pair.long) };
+        let begins = self.counts.begins_unix_nano().unwrap_or(now_unix_nano);
+        let known = Duration::from_nanos(u64::try_from(now_unix_nano.saturating_sub(begins)).unwrap_or(0));
+        let status = |pair: Pair| PairStatus {
+            burn_short: burn(pair.short),
+            burn_long: burn(pair.long),
+            has_history: has_history(&pair, known),
+            pair,
+        };
         pairs(self.objective.window).into_iter().map(status).collect()
     }
 

@@ -134,12 +134,21 @@ pub struct PairStatus {
     pub burn_short: Option<f64>,
     /// Speed over the long window.
     pub burn_long: Option<f64>,
+    /// Whether the data reach back far enough for the pair to say anything, see [`has_history`].
+    pub has_history: bool,
+}
+
+/// Whether a pair can be judged by data of so long. A ticket is about days: as long as its short window is not filled, one
+/// failure after a start would be most of what both windows hold. A page does not wait.
+pub fn has_history(pair: &Pair, known: Duration) -> bool {
+    pair.severity == Severity::Page || known >= pair.short
 }
 
 impl PairStatus {
     /// Both windows are above the factor.
     pub fn is_too_fast(&self) -> bool {
-        self.burn_short.is_some_and(|burn| burn > self.pair.factor)
+        self.has_history
+            && self.burn_short.is_some_and(|burn| burn > self.pair.factor)
             && self.burn_long.is_some_and(|burn| burn > self.pair.factor)
     }
 
@@ -269,6 +278,16 @@ mod tests {
         let (number, unit) = text.split_at(text.len() - 1);
         number.parse::<u64>().unwrap()
             * [("m", 60), ("h", HOUR), ("d", DAY)].iter().find(|(u, _)| *u == unit).unwrap().1
+    }
+
+    #[test]
+    fn tickets_wait_until_their_short_window_is_filled() {
+        let hours = |hours: u64| Duration::from_secs(hours * HOUR);
+        let judged = |known| pairs(days(30)).iter().filter(|pair| has_history(pair, known)).count();
+        assert_eq!([hours(0), hours(1), hours(2), hours(6)].map(judged), [2, 2, 3, 4]);
+        let pair = pairs(days(30))[3];
+        let status = |has_history| PairStatus { pair, burn_short: Some(9.0), burn_long: Some(9.0), has_history };
+        assert!(status(true).is_too_fast() && !status(false).is_too_fast());
     }
 
     #[test]

@@ -140,6 +140,11 @@ impl Counts {
         if twice > MIDDLE_WINDOW_NANO { twice } else { MIDDLE_WINDOW_NANO }
     }
 
+    /// Since when anything is counted, within the last days.
+    pub fn begins_unix_nano(&self) -> Option<i64> {
+        (!self.middle.slots.is_empty()).then(|| self.middle.first * self.middle.slot_nano)
+    }
+
     /// Length in which older spans are to be handed to [`Self::add_past`]: a slice, or 5 min where they are just added up.
     pub fn past_step_nano(&self) -> i64 {
         match self.budgeting {
@@ -155,7 +160,7 @@ impl Counts {
         self.coarse.add(start_unix_nano, units);
     }
 
-    /// The spans of a slot of the last hour are these now.
+    /// The spans of a slot of the last two hours are these now.
     pub fn set_recent(&mut self, start_unix_nano: i64, calls: Count) {
         let slot = start_unix_nano.div_euclid(SLOT_NANO);
         if self.calls.get(slot) == calls {
@@ -295,6 +300,7 @@ mod tests {
             assert_eq!(counts.over(window, T), count(3.0, 4.0), "{window:?}");
         }
         assert_eq!(counts.over(Duration::from_secs(300), T), Count::default());
+        assert_eq!(counts.begins_unix_nano(), Some(T - 10 * MINUTE));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One evaluation after the other: files, rows, numbers, alerts.
 //!
-//! Every evaluation reads only the newest slots of `span_metrics` (spans may be late), every minute the last hour; the past
+//! Every evaluation reads only the newest slots of `span_metrics`, every minute those of the last two hours (spans may be late); the past
 //! is read once, when an objective appears, and from time to time as a whole. So an evaluation costs the same for a window of
 //! an hour and of a month.
 
@@ -47,9 +47,11 @@ const MINUTE_NANO: i64 = 6 * SLOT_NANO;
 const DAY_NANO: i64 = 24 * HOUR_NANO;
 /// Every evaluation reads slots again that are not older than this.
 const NEWEST_NANO: i64 = 5 * MINUTE_NANO;
+/// Every minute reads slots again that are not older than this: spans that arrive later wait for the next reading of the whole.
+const LATE_NANO: i64 = 2 * HOUR_NANO;
 /// The past is read in pieces of this length, so that what is held at once is bounded.
 const PIECE_NANO: i64 = DAY_NANO;
-/// The past is read as a whole this often: for spans that were later than an hour.
+/// The past is read as a whole this often: for spans that were later than [`LATE_NANO`].
 const WHOLE_AGAIN_NANO: i64 = 6 * HOUR_NANO;
 /// Services that are named to the scan; beyond it every service is read.
 const MAX_NAMED_SERVICES: usize = 1000;
@@ -77,9 +79,9 @@ pub struct Evaluator {
     seen: HashMap<String, i64>,
     /// `None` until they are read from the catalog, and after a transaction whose end is not known.
     firing: Option<HashMap<(String, Severity), Firing>>,
-    /// When the newest slots, the last hour and the whole past were read.
+    /// When the newest slots, those of late spans and the whole past were read.
     read_unix_nano: i64,
-    read_hour_unix_nano: i64,
+    read_late_unix_nano: i64,
     read_whole_unix_nano: i64,
 }
 
@@ -102,7 +104,7 @@ impl Evaluator {
             seen: HashMap::new(),
             firing: None,
             read_unix_nano: i64::MIN,
-            read_hour_unix_nano: i64::MIN,
+            read_late_unix_nano: i64::MIN,
             read_whole_unix_nano: i64::MIN,
         }
     }
@@ -187,21 +189,21 @@ impl Evaluator {
     fn must_read_whole(&self, now: i64) -> bool {
         let since_whole = now.saturating_sub(self.read_whole_unix_nano);
         let since_any = now.saturating_sub(self.read_unix_nano);
-        !(0..WHOLE_AGAIN_NANO).contains(&since_whole) || !(0..HOUR_NANO - NEWEST_NANO).contains(&since_any)
+        !(0..WHOLE_AGAIN_NANO).contains(&since_whole) || !(0..LATE_NANO - NEWEST_NANO).contains(&since_any)
     }
 
     /// The slots that may have changed since the last evaluation.
     async fn read_newest(&mut self, now: i64) -> Result<()> {
-        let since_hour = now.saturating_sub(self.read_hour_unix_nano);
-        let reads_hour = !(0..MINUTE_NANO).contains(&since_hour);
-        let back = if reads_hour { HOUR_NANO } else { NEWEST_NANO };
+        let since_late = now.saturating_sub(self.read_late_unix_nano);
+        let reads_late = !(0..MINUTE_NANO).contains(&since_late);
+        let back = if reads_late { LATE_NANO } else { NEWEST_NANO };
         let start = (now - back).div_euclid(SLOT_NANO) * SLOT_NANO;
         let tally = self.tally(&self.matcher, start, now).await?;
         set_recent(&mut self.board.watched(), &tally, start, now);
         self.seen.extend(tally.seen);
         self.read_unix_nano = now;
-        if reads_hour {
-            self.read_hour_unix_nano = now;
+        if reads_late {
+            self.read_late_unix_nano = now;
         }
         Ok(())
     }
@@ -211,7 +213,7 @@ impl Evaluator {
         if watched.is_empty() {
             return Ok(watched);
         }
-        let recent_since = now.div_euclid(HOUR_NANO) * HOUR_NANO - 2 * HOUR_NANO;
+        let recent_since = now.div_euclid(HOUR_NANO) * HOUR_NANO - LATE_NANO;
         let reach = watched.iter().map(|watched| watched.counts.reach_nano()).max().unwrap_or_default();
         let oldest = self.oldest_row().unwrap_or(recent_since).max(now - reach);
         let mut start = oldest.div_euclid(HOUR_NANO) * HOUR_NANO;

@@ -1,8 +1,9 @@
 //! What runs beside the questions: evaluations, couriers, searches for causes. Each is started again should it panic.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use config::Config;
+use futures::FutureExt as _;
 use storage::clock::Clock;
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::task::AbortOnDropHandle;
@@ -13,7 +14,7 @@ use crate::{
     alert::{
         causes::{CauseRequest, Causes},
         deliver::Courier,
-        incident::{CauseState, Incident},
+        incident::CauseState,
         notify::{DeliveryState, Notification, Receiver},
         record::Records,
         state::Alert,
@@ -109,7 +110,7 @@ impl Context {
                     if committed.has_messages {
                         self.wake.send_modify(|changes| *changes += 1);
                     }
-                    for (incident, alert) in committed.opened {
+                    for (incident, alert) in committed.unexplained {
                         searches.spawn(self.clone().explain(incident, alert));
                     }
                 }
@@ -134,8 +135,14 @@ impl Context {
             (Err(error), _) | (_, Err(error)) => return tracing::warn!(%error, "open incidents cannot be read"),
         };
         for incident in incidents.into_iter().filter(|incident| incident.cause.state == CauseState::Running) {
-            if let Some(alert) = alerts.iter().find(|alert| alert.id == incident.id) {
-                searches.spawn(self.clone().explain(incident, alert.clone()));
+            // The alert that says where: the first of the most urgent ones.
+            let of_incident = alerts.iter().filter(|alert| {
+                alert.incident == incident.id
+                    && alert.severity == incident.severity
+                    && alert.service == incident.service
+            });
+            if let Some(alert) = of_incident.min_by_key(|alert| alert.started_unix_nano) {
+                searches.spawn(self.clone().explain(incident.id, alert.clone()));
             }
         }
         let receivers = Receiver::of(&self.config.alert);
@@ -151,27 +158,27 @@ impl Context {
     }
 
     /// Asks why, and writes the answer into the incident.
-    async fn explain(self, incident: Incident, alert: Alert) {
-        let id = incident.id.clone();
-        let kept = match self.answer(incident, alert).await {
-            Ok(answer) => self.records.explained(&id, &answer, self.clock.now_unix_nano()).await,
-            Err(summary) => self.records.not_explained(&id, summary).await,
+    async fn explain(self, incident: String, alert: Alert) {
+        let service = alert.service.clone();
+        let kept = match self.answer(&incident, alert).await {
+            Ok(answer) => self.records.explained(&incident, &service, &answer, self.clock.now_unix_nano()).await,
+            Err(summary) => self.records.not_explained(&incident, &service, summary).await,
         };
         if let Err(error) = kept {
-            tracing::warn!(incident = id, %error, "the cause was not written down");
+            tracing::warn!(incident, %error, "the cause was not written down");
         }
     }
 
     async fn answer(
         &self,
-        incident: Incident,
+        incident: &str,
         alert: Alert,
     ) -> std::result::Result<crate::alert::causes::CauseAnswer, Texts> {
         let Some(causes) = &self.causes else {
             return Err(Texts::new("this server does not look for causes", "此服务器未启用根因分析"));
         };
         let request = CauseRequest {
-            incident: incident.id,
+            incident: incident.to_owned(),
             service: alert.service,
             operation: alert.operation,
             objective: alert.objective,
@@ -181,9 +188,14 @@ impl Context {
             long_window_seconds: alert.long_window_seconds,
         };
         let limit = self.config.cause.timeout + CAUSE_GRACE;
-        match self.clock.timeout(limit, causes.explain(request)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(Texts::new(format!("no report: {error}"), format!("无法生成报告:{error}"))),
+        // A panic ends this search only, and is seen in the incident.
+        let search = AssertUnwindSafe(causes.explain(request)).catch_unwind();
+        match self.clock.timeout(limit, search).await {
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            Ok(Ok(Err(error))) => Err(Texts::new(format!("no report: {error}"), format!("无法生成报告:{error}"))),
+            Ok(Err(_)) => {
+                Err(Texts::new("no report: the search failed inside the server", "无法生成报告:服务器内部错误"))
+            }
             Err(_) => Err(Texts::new("no report: it took too long", "无法生成报告:超时")),
         }
     }
@@ -197,5 +209,86 @@ impl Context {
                 tracing::warn!(%error, "old alerts, incidents and reports stay until the next run");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use storage::catalog::MemoryCatalog;
+
+    use super::*;
+    use crate::{
+        Error,
+        alert::{
+            causes::CauseAnswer,
+            incident::{CauseStatus, Neighbours},
+            record::Transitions,
+            testing::alert,
+        },
+        testing,
+    };
+
+    const NOW: i64 = 1_795_000_000_000_000_000;
+
+    /// Answers by the service it is asked about.
+    #[derive(Debug)]
+    struct Oracle;
+
+    #[async_trait]
+    impl Causes for Oracle {
+        async fn explain(&self, request: CauseRequest) -> Result<CauseAnswer> {
+            match request.service.as_str() {
+                "fails" => Err(Error::internal("no rows")),
+                "panics" => panic!("a bug of the search"),
+                "hangs" => std::future::pending().await,
+                service => {
+                    let status =
+                        CauseStatus { service: Some(service.to_owned()), ..CauseStatus::only(CauseState::Found) };
+                    Ok(CauseAnswer { status, onset_unix_nano: None, changes: Vec::new() })
+                }
+            }
+        }
+    }
+
+    /// How the search from an alert of this service ends.
+    async fn searched(service: &str, causes: Option<Arc<dyn Causes>>) -> CauseStatus {
+        let records = Records::new(Arc::new(MemoryCatalog::new()));
+        let fired = Transitions { fired: vec![alert(service, NOW)], resolved: Vec::new() };
+        let committed = records.commit(fired, &Neighbours::default(), &[], NOW).await.unwrap();
+        let (incident, alert) = committed.unexplained[0].clone();
+        let clock = Clock::manual(NOW);
+        let context = Context {
+            query: testing::Rows::default().query(),
+            records: records.clone(),
+            config: Arc::new(testing::config()),
+            clock: clock.clone(),
+            causes,
+            wake: watch::channel(0).0,
+        };
+        let search = tokio::spawn(context.explain(incident.clone(), alert));
+        // Time passes only for who waits for it.
+        while !search.is_finished() {
+            tokio::task::yield_now().await;
+            clock.advance(Duration::from_secs(1));
+        }
+        search.await.unwrap();
+        records.incident(&incident).await.unwrap().cause
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_search_ends_and_its_incident_says_how() {
+        let oracle = || Some(Arc::new(Oracle) as Arc<dyn Causes>);
+        let found = searched("payment", oracle()).await;
+        assert_eq!((found.state, found.service.as_deref()), (CauseState::Found, Some("payment")));
+        for (service, expected) in [
+            ("fails", "no report: no rows"),
+            ("panics", "no report: the search failed inside the server"),
+            ("hangs", "no report: it took too long"),
+        ] {
+            let cause = searched(service, oracle()).await;
+            assert_eq!((cause.state, cause.summary.unwrap().en.as_str()), (CauseState::Failed, expected));
+        }
+        assert_eq!(searched("payment", None).await.state, CauseState::Failed);
     }
 }

@@ -24,7 +24,7 @@ fn objective(id: &str) -> Arc<Objective> {
 
 /// Every window at the same speed.
 fn speeds(burn: f64) -> Vec<PairStatus> {
-    let status = |pair| PairStatus { pair, burn_short: Some(burn), burn_long: Some(burn) };
+    let status = |pair| PairStatus { pair, burn_short: Some(burn), burn_long: Some(burn), has_history: true };
     pairs(Duration::from_secs(30 * 86_400)).into_iter().map(status).collect()
 }
 
@@ -116,7 +116,7 @@ async fn a_pause_is_made_up_for_by_reading_the_whole() {
     assert!(evaluator.must_read_whole(NOW), "at the start");
     (evaluator.read_whole_unix_nano, evaluator.read_unix_nano) = (NOW, NOW);
     assert!(!evaluator.must_read_whole(NOW + MINUTE_NANO));
-    assert!(evaluator.must_read_whole(NOW + HOUR_NANO), "after a pause");
+    assert!(evaluator.must_read_whole(NOW + LATE_NANO), "after a pause");
     assert!(evaluator.must_read_whole(NOW - 1), "after the clock was set back");
     evaluator.read_unix_nano = NOW + WHOLE_AGAIN_NANO;
     assert!(evaluator.must_read_whole(NOW + WHOLE_AGAIN_NANO), "from time to time");
