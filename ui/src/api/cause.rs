@@ -77,6 +77,7 @@ pub(crate) async fn ask(Extracted(state): Extracted<State>, body: Bytes) -> Answ
     };
     let language = Language::named(body.language.as_deref())?;
     let timeout = body.timeout.as_deref().map(params::duration).transpose()?.unwrap_or(state.config().cause.timeout);
+    let body = CauseBody { service: asked_service(&state, &body).await?, ..body };
     let request = request(body, state.process().now_unix_nano())?;
     let longest = state.config().cause.window_max;
     if request.window.is_some_and(|window| u128::from(window.duration_nano()) > longest.as_nanos()) {
@@ -88,6 +89,24 @@ pub(crate) async fn ask(Extracted(state): Extracted<State>, body: Bytes) -> Answ
     let kept = Kept { id, created_unix_nano: state.process().now_unix_nano(), report };
     state.query().keep_cause(&kept).await?;
     Ok(Json(shown(&state, kept, language)))
+}
+
+/// The service that the question is about: named, or that of the objective or alert named.
+async fn asked_service(state: &State, body: &CauseBody) -> Answer<Option<String>> {
+    match (&body.service, &body.slo, &body.alert) {
+        (service, None, None) => Ok(service.clone()),
+        (None, Some(slo), None) => {
+            let published = state.query().objectives().published();
+            Ok(Some(super::slo::find(&published, slo)?.objective.indicator.service.clone()))
+        }
+        (None, None, Some(id)) => {
+            let alerts = state.query().records()?.alerts().await?;
+            let alert = alerts.into_iter().find(|alert| alert.id == *id);
+            let alert = alert.ok_or_else(|| Problem::not_found(format!("there is no alert {id:?}")))?;
+            Ok(Some(alert.service))
+        }
+        _ => Err(Problem::invalid("more than one of service, slo and alert is given, expected one")),
+    }
 }
 
 /// A kept report.

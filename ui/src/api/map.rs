@@ -21,6 +21,8 @@ use crate::{State, error::Answer, json::timestamp, params::Params, wire};
 /// Share of failed calls from which a node is drawn as troubled, and as failing.
 const WARN_RATIO: f64 = 0.01;
 const CRIT_RATIO: f64 = 0.05;
+/// Incidents on the page of a service.
+const MAX_INCIDENTS: usize = 20;
 
 /// Who calls whom.
 #[utoipa::path(get, path = "/api/map", tag = "services", params(ServiceParams), responses((status = 200, body = wire::ServiceMap), (status = "default", body = wire::Problem)))]
@@ -30,8 +32,16 @@ pub(crate) async fn map(
 ) -> Answer<Json<wire::ServiceMap>> {
     let (range, limits) = params.asked(&state)?;
     let found = state.query().map(range, limits).await?;
+    let mut nodes: Vec<_> = found.nodes.into_iter().map(|node| node_shown(node, range)).collect();
+    for incident in incidents(&state).await?.iter().filter(|incident| incident.resolved_unix_nano.is_none()) {
+        let culprit = incident.cause.service.as_ref().unwrap_or(&incident.service);
+        for node in nodes.iter_mut().filter(|node| node.name == *culprit) {
+            node.incident_id = Some(incident.id.clone());
+            node.state = "crit".to_owned();
+        }
+    }
     Ok(Json(wire::ServiceMap {
-        nodes: found.nodes.into_iter().map(|node| node_shown(node, range)).collect(),
+        nodes,
         edges: found.edges.into_iter().map(|edge| edge_shown(edge, range)).collect(),
         from: timestamp(range.start_unix_nano()),
         to: timestamp(range.end_unix_nano()),
@@ -48,6 +58,15 @@ pub(crate) async fn service(
 ) -> Answer<Json<wire::ServiceDetail>> {
     let (range, limits) = params.asked(&state)?;
     let found = state.query().service(&name, range, limits).await?;
+    let published = state.query().objectives().published();
+    let slos = published.statuses.iter().filter(|status| status.objective.indicator.service == name);
+    let slos = slos.map(|status| super::slo::shown(&state, status)).collect();
+    let mut incidents = incidents(&state).await?;
+    incidents.retain(|incident| {
+        incident.services.contains(&name) || incident.service == name || incident.cause.service.as_ref() == Some(&name)
+    });
+    incidents.sort_by_key(|incident| std::cmp::Reverse(incident.started_unix_nano));
+    incidents.truncate(MAX_INCIDENTS);
     let edges = |edges: Vec<Edge>| edges.into_iter().map(|edge| edge_shown(edge, range)).collect();
     let quantiles = |q: f64| found.steps.iter().map(|step| quantile_ms(step, q)).collect();
     Ok(Json(wire::ServiceDetail {
@@ -67,10 +86,20 @@ pub(crate) async fn service(
         versions: found.versions.into_iter().map(version_shown).collect(),
         changes: found.changes.into_iter().map(changes::shown).collect(),
         patterns: found.patterns.into_iter().map(pattern_shown).collect(),
+        slos,
+        incidents: incidents.iter().map(|incident| super::alerts::incident_shown(&state, incident)).collect(),
         from: timestamp(range.start_unix_nano()),
         to: timestamp(range.end_unix_nano()),
         stats: found.stats.into(),
     }))
+}
+
+/// Every incident that is kept; none where there is no store to keep them.
+async fn incidents(state: &State) -> Answer<Vec<query::alert::incident::Incident>> {
+    match state.query().records() {
+        Ok(records) => Ok(records.incidents().await?),
+        Err(_) => Ok(Vec::new()),
+    }
 }
 
 fn rate(red: &Red, range: TimeRange) -> f64 {

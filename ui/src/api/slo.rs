@@ -73,7 +73,7 @@ pub(crate) async fn remove(
     Ok(Json(wire::ObjectiveWritten { path: path.display().to_string() }))
 }
 
-fn find<'a>(published: &'a Published, id: &str) -> Answer<&'a Status> {
+pub(crate) fn find<'a>(published: &'a Published, id: &str) -> Answer<&'a Status> {
     let found = published.statuses.iter().find(|status| status.objective.id == id);
     found.ok_or_else(|| Problem::not_found(format!("there is no objective {id:?}")))
 }

@@ -11,6 +11,10 @@ use super::{Change, Texts, TimeText};
 pub struct CauseBody {
     /// The service in trouble; all of them where absent.
     pub service: Option<String>,
+    /// The objective that burns, in the place of its service.
+    pub slo: Option<String>,
+    /// The alert that fires, in the place of its service.
+    pub alert: Option<String>,
     /// When it was in trouble: epoch ms, RFC 3339 or `now-1h`. Looked for where absent.
     #[schema(value_type = Option<String>)]
     pub from: Option<TimeText>,

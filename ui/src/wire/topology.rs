@@ -82,6 +82,10 @@ pub struct ServiceDetail {
     pub changes: Vec<Change>,
     /// New ones first, then the most severe.
     pub patterns: Vec<LogPattern>,
+    /// Objectives of this service.
+    pub slos: Vec<super::Slo>,
+    /// Incidents that it is part of, the newest first.
+    pub incidents: Vec<super::Incident>,
     pub from: String,
     pub to: String,
     pub stats: Stats,
