@@ -2,7 +2,7 @@
 //!
 //! Source: He, Zhu, Zheng, Lyu: Drain, An Online Log Parsing Approach with Fixed Depth Tree, ICWS 2017. Masked texts come
 //! in, not lines: a form of line is mined once. Short texts are never put together: in "connection refused" and
-//! "connection reset" the one word that differs is what the line says. Why not a crate: `docs/decisions/007`.
+//! "connection reset" the one word that differs is what the line says. Why not a crate: `docs/decisions/008`.
 
 use bytes::Bytes;
 use hashbrown::HashMap;
