@@ -195,6 +195,17 @@ async fn faults(server: &Server, oracles: &[Arc<Oracle>]) -> Vec<String> {
             }
         }
     }
+    for (derived, rows) in [
+        ("SELECT sum(calls) FROM span_metrics", "SELECT count(*) FROM spans"),
+        ("SELECT sum(records) FROM log_patterns", "SELECT count(*) FROM logs"),
+    ] {
+        let (derived_count, rows_count) = (server.sql(derived).await, server.sql(rows).await);
+        // Without a row the sum is NULL.
+        let counted = derived_count.single().as_i64().unwrap_or(0);
+        if counted != value(rows_count.single()) {
+            faults.push(format!("{derived} is {counted}, {rows} is {}", rows_count.single()));
+        }
+    }
     faults
 }
 

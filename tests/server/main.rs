@@ -9,6 +9,7 @@ mod content;
 mod corpora;
 mod demo;
 mod durability;
+mod faults;
 mod files;
 mod framing;
 mod lifecycle;

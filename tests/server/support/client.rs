@@ -95,6 +95,16 @@ impl Server {
         answer(self.http.get(self.url(path)).query(parameters)).await
     }
 
+    /// The answer of a JSON route to a JSON body.
+    ///
+    /// # Panics
+    /// When it is not answered with success.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Value {
+        let answer = answer(self.http.post(self.url(path)).json(body)).await;
+        assert!(answer.status.is_success(), "{path} {body}: {answer:?}");
+        answer.body
+    }
+
     /// Seals and flushes everything.
     pub(crate) async fn flush(&self) {
         let answer = answer(self.http.post(self.url("/api/admin/flush"))).await;
