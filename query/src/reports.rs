@@ -63,7 +63,7 @@ impl Reports {
         Ok(documents.into_iter().map(kept).collect())
     }
 
-    /// Forgets reports older than `before` and those beyond the newest [`KEPT`].
+    /// Forgets reports older than `before` and those beyond the newest `KEPT`.
     ///
     /// # Errors
     /// `Unavailable`: the next run does it.

@@ -1,6 +1,6 @@
 //! Why is this service in trouble?
 //!
-//! `load` asks the tables for the [`facts`] of a window and the time before it. Everything after that is pure: `plan` says
+//! `load` asks the tables for the `facts` of a window and the time before it. Everything after that is pure: `plan` says
 //! what is compared with what, `forest` who called whom, `tally` counts, `compare` and `meters` find what moved, `rank`
 //! calibrates it, explains it away along calls and orders the services, `explain` puts it into a [`Report`]. The same
 //! facts give the same report, to the byte.
