@@ -334,6 +334,8 @@ impl Alertmanager {
             .spawn()
             .expect("alertmanager starts");
         let manager = Self { child, url: format!("http://{address}"), _home: home };
+        // Every test is a process of its own, and another test may have been here first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         eventually("alertmanager", LIMIT, async || {
             let ready = http.get(format!("{}/-/ready", manager.url)).send().await.ok()?;
