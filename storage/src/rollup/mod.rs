@@ -35,6 +35,17 @@ pub const STEP_NANO: i64 = 10_000_000_000;
 /// Text of what is left out where there are too many names.
 pub(crate) const OTHER: &str = "(other)";
 
+/// Longest name that is remembered between requests, in bytes: names are told apart by their beginning, and a sender of huge
+/// ones cannot fill the memory.
+const MAX_NAME_BYTES: usize = 256;
+/// More services than this are not remembered apart.
+const MAX_SERVICES: usize = 20_000;
+
+/// The part of a name that is remembered.
+fn remembered(name: &str) -> &str {
+    &name[..name.floor_char_boundary(MAX_NAME_BYTES)]
+}
+
 /// Start of the step that holds an instant.
 pub(crate) const fn step_start(unix_nano: i64, step_nano: i64) -> i64 {
     unix_nano.saturating_sub(unix_nano.rem_euclid(step_nano))

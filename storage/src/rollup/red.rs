@@ -9,7 +9,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
-    DurationHistogram, OTHER, STEP_NANO,
+    DurationHistogram, MAX_SERVICES, OTHER, STEP_NANO,
     cells::{self, Cells, HistogramColumns},
     ids, label_texts, labels, numbers, step_start, times,
 };
@@ -69,7 +69,11 @@ impl Operations {
 
     /// Whether the operation gets cells of its own.
     fn admit(&mut self, service: &str, name: &str) -> bool {
-        let names = self.names.entry(xxh3_64(service.as_bytes())).or_default();
+        let service = xxh3_64(service.as_bytes());
+        if self.names.len() >= MAX_SERVICES && !self.names.contains_key(&service) {
+            return false;
+        }
+        let names = self.names.entry(service).or_default();
         let name = xxh3_64(name.as_bytes());
         names.contains(&name) || (names.len() < self.max_per_service && names.insert(name))
     }

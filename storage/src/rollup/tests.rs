@@ -209,6 +209,20 @@ fn the_table_of_halves_is_bounded_and_loses_no_call() {
 }
 
 #[test]
+fn huge_names_do_not_fill_the_memory() {
+    let huge: &'static str = Box::leak("é".repeat(1 << 20).into_boxed_str());
+    let mut rollups = rollups();
+    let call =
+        Span { attributes: vec![("server.address", huge)], version: Some(huge), ..Span::new("web", "client", 2, None) };
+    derive(&mut rollups, &[call.clone()], 0);
+    derive(&mut rollups, &[Span { version: Some("1"), ..call }], 0);
+    for table in [Table::ServiceEdges, Table::Changes] {
+        let remembered = rollups.seal(table).unwrap().unwrap();
+        assert!(remembered.len() < 8 << 10, "{table} remembers {} bytes", remembered.len());
+    }
+}
+
+#[test]
 fn a_new_version_is_a_change_once() {
     let mut rollups = rollups();
     let version = |version| Span { version: Some(version), ..Span::new("cart", "server", 1, None) };

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hashbrown::HashSet;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::{cells, times};
+use super::{MAX_SERVICES, cells, remembered, times};
 use crate::{
     error::{Error, Result},
     model::{
@@ -20,9 +20,8 @@ use crate::{
     schema,
 };
 
-/// More versions of one service are not remembered, and more services neither: they are no deploys but noise.
+/// More versions of one service are not remembered: they are no deploys but noise.
 const MAX_VERSIONS: usize = 200;
-const MAX_SERVICES: usize = 20_000;
 /// Resources looked at are remembered by hash; beyond this many all are looked at again.
 const MAX_RESOURCES: usize = 100_000;
 
@@ -63,6 +62,7 @@ impl Versions {
             };
             let Some(row) = resources.keys().iter().position(|key| key == Some(place as i32)) else { continue };
             let time = times(rows, table.time_column())?[row];
+            let (service, version) = (remembered(service), remembered(version));
             let Some(version_from) = self.add(service, version, time) else { continue };
             is_new = true;
             if let Some(version_from) = version_from {

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use hashbrown::{HashMap, hash_map::Entry};
 
-use super::super::{OTHER, peer::PeerKind};
+use super::super::{OTHER, peer::PeerKind, remembered};
 
 /// Callees kept for a caller that has not come yet: a message has few consumers.
 const MAX_CALLEES: usize = 16;
@@ -208,6 +208,7 @@ const MAX_NAMES: usize = 20_000;
 
 impl Names {
     pub(super) fn number(&mut self, name: &str) -> u32 {
+        let name = remembered(name);
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
