@@ -3,6 +3,7 @@
 use super::{
     changed, drill, explain,
     facts::{self, Facts, Stretch},
+    impact,
     load::Loader,
     markdown,
     plan::Plan,
@@ -79,7 +80,7 @@ impl Query {
         let mut report = explain::explain(&facts, &plan);
         report.changes = known;
         for candidate in report.candidates.iter_mut().take(DRILLED) {
-            let limits = explain::slow_limits(&facts, &plan, &candidate.service);
+            let limits = impact::slow_limits(&facts, &plan, &candidate.service);
             let calls = loader.calls(&candidate.service, plan.sides.window, &limits).await?;
             candidate.scope = drill::scopes(&calls);
         }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    facts::{Change, Facts, Name},
+    facts::{Change, Facts, Kind, Name, Span},
     finding::{Family, Finding, Subject},
     forest::{Forest, Side},
     number::rate_change,
@@ -29,24 +29,33 @@ const LEAST_SPANS: u32 = 10;
 const DEPLOY: &str = "deploy";
 /// How much later than its service a version is first seen, to be new.
 const LATER_NANO: i64 = 30 * 1_000_000_000;
+/// Deviations of chance from which a version is new, and was not only too rare to be seen before.
+const NEW: f64 = 3.0;
 
 /// Adds the versions that begin to serve within the spans, where nobody has said so.
 pub(crate) fn add_new_versions(facts: &mut Facts) {
-    let mut services: BTreeMap<Name, i64> = BTreeMap::new();
-    let mut versions: BTreeMap<(Name, Name), i64> = BTreeMap::new();
-    for span in &facts.spans {
-        let first = services.entry(span.service).or_insert(span.start);
-        *first = (*first).min(span.start);
+    let mut services: BTreeMap<Name, Vec<i64>> = BTreeMap::new();
+    let mut versions: BTreeMap<(Name, Name), (i64, u32)> = BTreeMap::new();
+    // One span a request: those of one request are no evidence for one another.
+    let is_served = |span: &&Span| span.parent == 0 || matches!(span.kind, Kind::Server | Kind::Consumer);
+    for span in facts.spans.iter().filter(is_served) {
+        services.entry(span.service).or_default().push(span.start);
         if let Some(version) = span.place.version {
-            let first = versions.entry((span.service, version)).or_insert(span.start);
+            let (first, count) = versions.entry((span.service, version)).or_insert((span.start, 0));
             *first = (*first).min(span.start);
+            *count += 1;
         }
     }
+    services.values_mut().for_each(|starts| starts.sort_unstable());
     let told: BTreeSet<(Name, Option<Name>)> =
         facts.changes.iter().map(|change| (change.service, change.version)).collect();
     let kind = facts.names.number(DEPLOY);
-    for ((service, version), time) in versions {
-        if time > services[&service] + LATER_NANO && !told.contains(&(service, Some(version))) {
+    for ((service, version), (time, count)) in versions {
+        let starts = &services[&service];
+        let before = starts.partition_point(|start| *start < time);
+        let surprise = rate_change((0, before as u32), (count, (starts.len() - before) as u32)).sqrt();
+        let is_new = time > starts[0] + LATER_NANO && surprise >= NEW;
+        if is_new && !told.contains(&(service, Some(version))) {
             facts.changes.push(Change { time, service, kind, version: Some(version), message: None });
         }
     }

@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
-    facts::{Facts, Kind, Name, Stretch},
-    forest::Side,
-    number::quantile,
+    facts::{Facts, Name, Stretch},
+    impact::Suffered,
     plan::Plan,
     rank::{self, Ranking, Suspect},
-    report::{Candidate, Effort, Evidence, Impact, Outcome, Report, Span, Texts},
+    report::{Candidate, Effort, Evidence, Outcome, Report, Span, Texts},
     words,
 };
 
@@ -18,11 +17,11 @@ const MAX_CANDIDATES: usize = 10;
 const MAX_EVIDENCE: usize = 6;
 /// Weakest finding that is worth a line, in units of what chance does.
 const WORTH_A_LINE: f64 = 0.5;
-/// How much longer than 95 of 100 calls in the baseline a call takes to be slow.
-const SLOWER: f64 = 1.2;
 /// Score below which nothing stands out, and the least lead over the next.
 const LEAST_SCORE: f64 = 1.1;
 const LEAST_LEAD: f64 = 0.05;
+/// The same where nobody is worse off: what deviates then must be unmistakable to be called a cause.
+const UNHURT: (f64, f64) = (6.0, 0.4);
 
 /// The whole answer but what only the tables know: scopes and, after them, the Markdown.
 pub(crate) fn explain(facts: &Facts, plan: &Plan) -> Report {
@@ -35,7 +34,8 @@ pub(crate) fn explain(facts: &Facts, plan: &Plan) -> Report {
         .map(|(i, suspect)| candidate(facts, plan, &ranking, i + 1, suspect))
         .collect();
     let confidence = confidence(&ranking.suspects);
-    let outcome = outcome(facts, plan, &ranking);
+    let suffered = Suffered::new(facts, plan, &ranking.forest);
+    let outcome = outcome(facts, plan, &ranking, suffered.is_hurt());
     Report {
         service: facts.entry.map(|entry| facts.text(entry).to_owned()),
         window: span(plan.sides.window),
@@ -44,9 +44,9 @@ pub(crate) fn explain(facts: &Facts, plan: &Plan) -> Report {
         outcome,
         confidence: if outcome == Outcome::Found { confidence } else { 0.0 },
         candidates,
-        impact: impact(facts, plan, &ranking),
+        impact: suffered.impact(),
         changes: Vec::new(),
-        notes: notes(facts, &ranking),
+        notes: notes(facts, &ranking, suffered.is_hurt()),
         markdown: Texts::default(),
         effort: Effort {
             spans: facts.spans.len() as u64,
@@ -126,7 +126,7 @@ fn confidence(suspects: &[Suspect]) -> f64 {
     (sure * 100.0).round() / 100.0
 }
 
-fn outcome(facts: &Facts, plan: &Plan, ranking: &Ranking) -> Outcome {
+fn outcome(facts: &Facts, plan: &Plan, ranking: &Ranking, is_hurt: Option<bool>) -> Outcome {
     let comparable = ranking.traces.iter().all(|traces| *traces > 0)
         || facts.series.iter().any(|series| {
             let has = |stretch: Stretch| series.points.iter().any(|(time, _)| stretch.contains(*time));
@@ -137,38 +137,11 @@ fn outcome(facts: &Facts, plan: &Plan, ranking: &Ranking) -> Outcome {
     }
     let score = |i: usize| ranking.suspects.get(i).map_or(0.0, |suspect: &Suspect| suspect.score);
     let lead = (score(0) - score(1)) / score(0).max(f64::MIN_POSITIVE);
-    if score(0) >= LEAST_SCORE && lead >= LEAST_LEAD { Outcome::Found } else { Outcome::None }
+    let (least_score, least_lead) = if is_hurt == Some(false) { UNHURT } else { (LEAST_SCORE, LEAST_LEAD) };
+    if score(0) >= least_score && lead >= least_lead { Outcome::Found } else { Outcome::None }
 }
 
-/// From which duration calls of a service's operations are slow: longer than 95 of 100 in the baseline, and a fifth.
-pub(crate) fn slow_limits(facts: &Facts, plan: &Plan, service: &str) -> BTreeMap<String, i64> {
-    let Some(service) = facts.names.find(service) else { return BTreeMap::new() };
-    let mut usual: BTreeMap<Name, Vec<f64>> = BTreeMap::new();
-    for span in facts.spans.iter().filter(|span| span.service == service && plan.sides.baseline.contains(span.start)) {
-        usual.entry(span.operation).or_default().push(span.duration as f64);
-    }
-    let limit = |mut durations: Vec<f64>| (SLOWER * quantile(&mut durations, 0.95)) as i64;
-    usual.into_iter().map(|(operation, durations)| (facts.text(operation).to_owned(), limit(durations))).collect()
-}
-
-/// Calls of the entry: those that came from outside it.
-fn impact(facts: &Facts, plan: &Plan, ranking: &Ranking) -> Impact {
-    let Some(entry) = facts.entry else { return Impact::default() };
-    let limits = slow_limits(facts, plan, facts.text(entry));
-    let mut impact = Impact::default();
-    for (span, node) in facts.spans.iter().zip(&ranking.forest.nodes) {
-        let is_call = span.service == entry && (span.kind == Kind::Server || node.parent.is_none());
-        if is_call && node.side == Side::Window {
-            let slow = limits.get(facts.text(span.operation)).is_some_and(|limit| span.duration > *limit);
-            impact.calls += 1;
-            impact.failed += u64::from(span.failed);
-            impact.slow += u64::from(slow && !span.failed);
-        }
-    }
-    impact
-}
-
-fn notes(facts: &Facts, ranking: &Ranking) -> Vec<Texts> {
+fn notes(facts: &Facts, ranking: &Ranking, is_hurt: Option<bool>) -> Vec<Texts> {
     let mut notes = Vec::new();
     let mut note = |en: &str, zh: &str| notes.push(Texts { en: en.to_owned(), zh: zh.to_owned() });
     let [baseline, window] = ranking.traces;
@@ -176,6 +149,12 @@ fn notes(facts: &Facts, ranking: &Ranking) -> Vec<Texts> {
         note("no traces: only metrics and changes were compared", "没有链路数据：仅比较了指标和变更");
     } else if baseline == 0 || window == 0 {
         note("no traces on one side: calls could not be compared", "一侧没有链路数据：无法比较调用");
+    }
+    if is_hurt == Some(false) {
+        note(
+            "calls fail, lag or stay away no more than before: there may be nothing to explain",
+            "调用的失败、变慢或减少均未超过以往：可能没有需要解释的问题",
+        );
     }
     if facts.series.is_empty() {
         note("no metrics in the window", "窗口内没有指标");

@@ -15,6 +15,7 @@ mod explain;
 mod facts;
 mod finding;
 mod forest;
+mod impact;
 mod incident;
 mod kept;
 mod load;

@@ -158,18 +158,19 @@ fn a_service_that_no_longer_answers_is_charged_with_the_calls_it_lost() {
     let pay = facts.names.number("pay");
     facts.spans.retain(|span| span.service != pay || span.start < WINDOW.from);
     let shop = facts.names.number("shop");
-    let ids: std::collections::HashSet<u64> = facts
+    let ids: std::collections::HashSet<(u128, u64)> = facts
         .spans
         .iter()
         .filter(|span| span.start >= WINDOW.from && span.parent != 0)
-        .map(|span| span.parent)
+        .map(|span| (span.trace, span.parent))
         .collect();
     for span in &mut facts.spans {
         let is_lost = span.start >= WINDOW.from && span.service == shop && span.kind == Kind::Client;
-        if is_lost && !ids.contains(&span.id) {
+        if is_lost && !ids.contains(&(span.trace, span.id)) {
             span.failed = true;
         }
     }
+    assert!(facts.spans.iter().any(|span| span.failed), "calls were lost");
     assert_eq!(named(&report(facts)).0, "pay");
 }
 
@@ -261,6 +262,34 @@ fn a_version_that_begins_to_serve_is_a_change() {
     changed::add_new_versions(&mut facts);
     assert_eq!(facts.changes.len(), 4);
     assert!(facts.changes.iter().all(|change| change.version == Some(new) && change.time >= WINDOW.from));
+}
+
+#[test]
+fn a_rare_version_that_was_only_not_seen_is_no_change() {
+    let mut facts = shop(|_, _| {});
+    let (usual, other) = (facts.names.number("1"), facts.names.number("2"));
+    let last = facts.spans.iter().map(|span| span.start).max().unwrap();
+    // Four requests an hour: that the last of them met another version says nothing about when it came.
+    facts.spans.retain(|span| span.start == last || span.start % (120 * SECOND) == 0);
+    for span in &mut facts.spans {
+        span.place.version = Some(if span.start == last { other } else { usual });
+    }
+    assert!(facts.spans.len() > 7, "more than the last request's spans");
+    changed::add_new_versions(&mut facts);
+    assert!(facts.changes.is_empty(), "{:?}", facts.changes);
+}
+
+#[test]
+fn nothing_is_claimed_where_nobody_is_worse_off() {
+    // A service takes a little longer; nobody who calls the entry notices.
+    let facts = shop(|call, _| {
+        if call.callee == "stock" {
+            call.own += call.own / 20;
+        }
+    });
+    let report = report(facts);
+    assert_eq!(report.outcome, Outcome::None, "{:#?}", report.candidates);
+    assert!(report.notes.iter().any(|note| note.en.contains("nothing to explain")), "{:?}", report.notes);
 }
 
 #[test]
