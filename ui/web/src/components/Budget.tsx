@@ -30,8 +30,10 @@ export function SloMark({ slo, named = false }: { slo: Slo; named?: boolean }) {
 
 /** How much of the error budget is left, as a bar and a number; an overspent budget grows to the left of zero. */
 export function BudgetBar({ slo }: { slo: Slo }) {
-  const { t, percent } = useI18n();
+  const { t, num, percent } = useI18n();
   const left = slo.budget_left_ratio;
+  // A budget spent ten times over is told in budgets: its percentage would not fit, nor say more.
+  const overspent = (spent: number) => (spent < 10 ? `−${percent(spent)}` : `−${num(Math.round(spent))}×`);
   if (left === null) return <span className="faint no-budget">–</span>;
   const status = sloStatus(slo);
   return (
@@ -42,7 +44,7 @@ export function BudgetBar({ slo }: { slo: Slo }) {
           style={{ width: `${Math.max(2, Math.min(1, Math.abs(left)) * 100)}%` }}
         />
       </i>
-      <span className={left <= 0 ? 'crit-text' : ''}>{left < 0 ? `−${percent(-left)}` : percent(left)}</span>
+      <span className={left <= 0 ? 'crit-text' : ''}>{left < 0 ? overspent(-left) : percent(left)}</span>
     </span>
   );
 }

@@ -125,11 +125,13 @@ describe('objectives', () => {
         <SloMark slo={find('mail-relay-availability')} />
         <SloMark slo={find('accounts-availability')} named />
         <BudgetBar slo={find('payment-latency')} />
+        <BudgetBar slo={{ ...find('payment-latency'), budget_left_ratio: -16.85 }} />
       </>,
     );
     expect(screen.getByText(/No traffic/)).toBeTruthy();
     expect(screen.getByText(/Missing data/)).toBeTruthy();
     expect(screen.getByText('−29%')).toBeTruthy();
+    expect(screen.getByText('−17×')).toBeTruthy();
   });
 });
 

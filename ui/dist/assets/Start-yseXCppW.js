@@ -1,0 +1,24 @@
+import{t as e}from"./Tabs-BFbWAKW-.js";import{It as t,g as n,r,ut as i}from"./window-CjfAwWOO.js";import{t as a}from"./copy-vxt9iElz.js";import{y as o,z as s}from"./index-BhGAzUb4.js";import{t as c}from"./Panel-BWtBlrzR.js";import{a as l,n as u,t as d}from"./arrival-BnqzZRF-.js";import{SIGNAL_NAME as f,t as p}from"./Ingest-8AAJaMC0.js";import{t as m}from"./jsx-runtime-DyZJNswf.js";var h=m();function g(e,t){return{curl:`curl -sS http://${t}/v1/logs -H 'Content-Type: application/json' -d '{
+  "resourceLogs": [{
+    "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "hello"}}]},
+    "scopeLogs": [{"logRecords": [{
+      "timeUnixNano": "'"$(date +%s)"'000000000", "severityNumber": 9, "severityText": "INFO",
+      "body": {"stringValue": "hello from curl"}
+    }]}]
+  }]
+}'`,sdk:`export OTEL_SERVICE_NAME=my-service
+export OTEL_EXPORTER_OTLP_ENDPOINT=http://${e}
+export OTEL_EXPORTER_OTLP_PROTOCOL=grpc
+# over HTTP instead:
+# export OTEL_EXPORTER_OTLP_ENDPOINT=http://${t}
+# export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`,collector:`exporters:
+  otlp/rootline:
+    endpoint: ${e}
+    compression: zstd
+    tls:
+      insecure: true
+service:
+  pipelines:
+    logs: {receivers: [otlp], exporters: [otlp/rootline]}
+    traces: {receivers: [otlp], exporters: [otlp/rootline]}
+    metrics: {receivers: [otlp], exporters: [otlp/rootline]}`,demo:`rootline demo --target ${e}`}}var _=[[`curl`,`start.curl`],[`sdk`,`start.sdk`],[`collector`,`start.collector`],[`demo`,`start.demo`]];function v({status:e,samples:t}){let{t:i,num:a,perSecond:s}=n(),c={logs:`/logs`,spans:`/traces`,metrics:`/sql`};return(0,h.jsx)(`ul`,{className:`strip`,"aria-live":`polite`,children:u.map(n=>{let u=e.ingest[n]??d,p=l(t.slice(-4),n),m=p.length?p.reduce((e,t)=>e+t,0)/p.length:0,g=u.accepted?u.rejected>u.accepted?`warn`:`ok`:u.rejected?`crit`:`unknown`;return(0,h.jsxs)(`li`,{"data-status":g,"data-signal":n,children:[(0,h.jsx)(o,{status:g}),(0,h.jsx)(`b`,{children:i(f[n])}),(0,h.jsx)(`span`,{className:`num`,children:u.accepted?i(`start.arrived`,{n:a(u.accepted)}):i(u.rejected?`start.onlyRejected`:`start.waiting`)}),u.rejected?(0,h.jsxs)(`span`,{className:`crit-text num`,children:[`✕ `,i(`ingest.rejected`,{n:a(u.rejected)})]}):null,(0,h.jsx)(`span`,{className:`grow`}),m?(0,h.jsx)(`span`,{className:`num faint`,children:s(m)}):null,u.accepted?(0,h.jsx)(r,{path:c[n]??`/`,className:`link`,children:i(`start.look`)}):null]},n)})})}function y({status:e}){let{t:r,bytes:a,duration:s,num:c}=n(),l=t({queryKey:[`self-check`],queryFn:async({signal:e})=>{let t=performance.now(),n=await i(`/api/sql`,{query:`SELECT count(*) FROM logs`,from:`now-15m`,to:`now`},e);return{ms:performance.now()-t,rows:Number(n.rows[0]?.[0]??0)}},refetchInterval:1e4,retry:!1}),{listeners:d,storage:f,ingest:p}=e,m=[d.otlp_grpc,d.otlp_http].filter(Boolean),g=u.reduce((e,t)=>e+(p[t]?.accepted??0),0),_=f.tables.reduce((e,t)=>e+t.segment_rows+t.memtable_rows,0),v=(f.disk_free_bytes??1/0)<2**30,y=[[`check.ready`,e.ready?`ok`:`warn`,r(e.ready?`ingest.ready`:`ingest.notReady`)],[`check.receivers`,m.length?`ok`:`crit`,m.join(` · `)||r(`ingest.off`)],[`check.disk`,v?`warn`:`ok`,f.disk_free_bytes?r(`check.free`,{free:a(f.disk_free_bytes)}):`–`],[`check.received`,g?`ok`:`unknown`,r(`check.items`,{n:c(g)})],[`check.stored`,_?`ok`:`unknown`,r(`logs.rows`,{n:c(_)})],[`check.query`,l.error?`crit`:l.data?`ok`:`unknown`,l.error?l.error.message:l.data?`${s(l.data.ms)} · ${r(`check.recent`,{n:c(l.data.rows)})}`:`…`]];return(0,h.jsx)(`ul`,{className:`checks`,children:y.map(([e,t,n])=>(0,h.jsxs)(`li`,{children:[(0,h.jsx)(o,{status:t}),(0,h.jsx)(`b`,{children:r(e)}),(0,h.jsx)(`span`,{className:`num faint`,children:n})]},e))})}function b(){let{t}=n(),{asked:r,samples:i}=p();return(0,h.jsxs)(`div`,{className:`screen narrow`,children:[(0,h.jsx)(`div`,{className:`crumb`,children:(0,h.jsx)(`h1`,{children:t(`start.title`)})}),(0,h.jsx)(`p`,{className:`lead`,children:t(`start.lead`)}),(0,h.jsx)(s,{asked:r,children:n=>{let r=g(n.listeners.otlp_grpc??`127.0.0.1:4317`,n.listeners.otlp_http??`127.0.0.1:4318`);return(0,h.jsxs)(h.Fragment,{children:[(0,h.jsx)(c,{title:t(`start.arrivals`),children:(0,h.jsx)(v,{status:n,samples:i})}),(0,h.jsx)(c,{title:t(`start.send`),children:(0,h.jsxs)(e,{defaultValue:`curl`,className:`tabs`,children:[(0,h.jsx)(e.List,{children:_.map(([n,r])=>(0,h.jsx)(e.Tab,{value:n,children:t(r)},n))}),_.map(([n,i])=>(0,h.jsx)(e.Panel,{value:n,children:(0,h.jsxs)(`div`,{className:`command`,children:[(0,h.jsx)(`pre`,{tabIndex:0,children:r[n]}),(0,h.jsx)(a,{text:r[n],label:`${t(`action.copy`)}: ${t(i)}`})]})},n))]})}),(0,h.jsx)(c,{title:t(`start.check`),children:(0,h.jsx)(y,{status:n})})]})}})]})}export{b as Start,g as commandsFor};
