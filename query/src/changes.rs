@@ -15,6 +15,9 @@ use crate::{
 /// Changes of one answer; the newest are kept.
 const MAX_CHANGES: usize = 1000;
 
+/// A version that is seen so close to its report is the one reported: rollouts take their time, and so do clocks.
+const SAME_NANO: u64 = 15 * 60 * 1_000_000_000;
+
 const CHANGES: &str = "
     SELECT change_id, timestamp, service_name, kind, version, version_from, author, link, message, source
     FROM changes
@@ -62,8 +65,18 @@ impl Query {
             changes.extend(read(&batch)?);
         }
         changes.truncate(MAX_CHANGES);
-        Ok(changes)
+        Ok(told_once(changes))
     }
+}
+
+/// Without the versions seen in telemetry that somebody has reported as well.
+fn told_once(changes: Vec<Change>) -> Vec<Change> {
+    let is_same = |seen: &Change, reported: &Change| {
+        (reported.source.as_str(), &reported.service, &reported.version) == ("api", &seen.service, &seen.version)
+            && seen.time_unix_nano.abs_diff(reported.time_unix_nano) <= SAME_NANO
+    };
+    let is_told = |seen: &Change| seen.source == "telemetry" && changes.iter().any(|other| is_same(seen, other));
+    changes.iter().filter(|change| !is_told(change)).cloned().collect()
 }
 
 fn read(batch: &RecordBatch) -> Result<Vec<Change>> {
@@ -89,4 +102,32 @@ fn read(batch: &RecordBatch) -> Result<Vec<Change>> {
         source: source.value(row).to_owned(),
     };
     Ok((0..batch.num_rows()).map(change).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(source: &str, version: &str, minute: i64) -> Change {
+        Change {
+            id: format!("{source} {version} {minute}"),
+            time_unix_nano: minute * 60_000_000_000,
+            service: "cart".to_owned(),
+            kind: "deploy".to_owned(),
+            version: Some(version.to_owned()),
+            version_from: None,
+            author: None,
+            link: None,
+            message: None,
+            source: source.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_deploy_that_is_reported_and_seen_is_told_once() {
+        let (reported, seen) = (change("api", "2", 100), change("telemetry", "2", 103));
+        let (later, other) = (change("telemetry", "2", 200), change("telemetry", "3", 101));
+        let told = told_once(vec![later.clone(), seen, other.clone(), reported.clone()]);
+        assert_eq!(told, [later, other, reported]);
+    }
 }
