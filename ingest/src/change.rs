@@ -46,8 +46,8 @@ pub struct Change {
 /// A change that is on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reported {
-    /// Lower-case hex; the same for the same change.
-    pub id: String,
+    /// Lower-case hex. `None` for a repetition without a time of its own: it has the time, and so the id, of the first.
+    pub id: Option<String>,
     /// It was reported before, and is stored once.
     pub duplicate: bool,
 }
@@ -154,7 +154,8 @@ impl Ingest {
             if error.is_retryable() { ChangeError::Unavailable(error.to_string()) } else { invalid(error.to_string()) }
         })?;
         metrics::counter!("rootline_changes_reported_total").increment(u64::from(!durable.duplicate));
-        Ok(Reported { id: format!("{id:032x}"), duplicate: durable.duplicate })
+        let is_known = !durable.duplicate || change.time_unix_nano.is_some();
+        Ok(Reported { id: is_known.then(|| format!("{id:032x}")), duplicate: durable.duplicate })
     }
 
     fn change_limits(&self) -> Limits {

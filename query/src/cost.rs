@@ -47,12 +47,13 @@ impl Query {
         &self,
         limits: &Limits,
         label: &str,
-        statement: &'static str,
+        statement: impl Into<String>,
         params: Vec<(String, ScalarValue)>,
         cost: &mut Cost,
     ) -> Result<Vec<RecordBatch>> {
         let limits = Limits { label: label.to_owned(), max_rows: Some(usize::MAX), ..limits.clone() };
-        let build = move |ctx: SessionContext| async move { Ok(ctx.sql(statement).await?.with_param_values(params)?) };
+        let statement = statement.into();
+        let build = move |ctx: SessionContext| async move { Ok(ctx.sql(&statement).await?.with_param_values(params)?) };
         let (batches, stats) = self.run(limits, build).await?.collect().await?;
         cost.add(stats);
         Ok(batches)

@@ -20,21 +20,18 @@ const COUNTS: &str = "
     WHERE timestamp >= $before AND timestamp < $to AND ($service = '' OR caller = $service OR callee = $service)
     GROUP BY 1, 2, 3, 4";
 
-const CLIENT_DURATIONS: &str = "
-    SELECT caller, callee, callee_kind, before, bucket, sum(count) AS count FROM (
-        SELECT caller, callee, callee_kind, timestamp < $from AS before,
-            unnest(client_bucket_indexes) AS bucket, unnest(client_bucket_counts) AS count
-        FROM service_edges
-        WHERE timestamp >= $before AND timestamp < $to AND ($service = '' OR caller = $service OR callee = $service))
-    GROUP BY 1, 2, 3, 4, 5";
-
-const SERVER_DURATIONS: &str = "
-    SELECT caller, callee, callee_kind, before, bucket, sum(count) AS count FROM (
-        SELECT caller, callee, callee_kind, timestamp < $from AS before,
-            unnest(server_bucket_indexes) AS bucket, unnest(server_bucket_counts) AS count
-        FROM service_edges
-        WHERE timestamp >= $before AND timestamp < $to AND ($service = '' OR caller = $service OR callee = $service))
-    GROUP BY 1, 2, 3, 4, 5";
+/// Durations as one end of the calls saw them: `client` or `server`.
+fn durations(end: &str) -> String {
+    format!(
+        "SELECT caller, callee, callee_kind, before, bucket, sum(count) AS count FROM (
+            SELECT caller, callee, callee_kind, timestamp < $from AS before,
+                unnest({end}_bucket_indexes) AS bucket, unnest({end}_bucket_counts) AS count
+            FROM service_edges
+            WHERE timestamp >= $before AND timestamp < $to
+                AND ($service = '' OR caller = $service OR callee = $service))
+        GROUP BY 1, 2, 3, 4, 5"
+    )
+}
 
 /// The services and calls of a window.
 #[derive(Clone, Debug)]
@@ -115,10 +112,10 @@ impl Query {
         for batch in self.ask(limits, "map", COUNTS, params.clone(), cost).await? {
             clients.add_counts(&batch, KEYS)?;
         }
-        for batch in self.ask(limits, "map", CLIENT_DURATIONS, params.clone(), cost).await? {
+        for batch in self.ask(limits, "map", durations("client"), params.clone(), cost).await? {
             clients.add_durations(&batch, KEYS)?;
         }
-        for batch in self.ask(limits, "map", SERVER_DURATIONS, params, cost).await? {
+        for batch in self.ask(limits, "map", durations("server"), params, cost).await? {
             servers.add_durations(&batch, KEYS)?;
         }
         let edge = |(key, client): ([String; 3], Compared)| {

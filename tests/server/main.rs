@@ -8,6 +8,7 @@ mod cause;
 mod content;
 mod corpora;
 mod demo;
+mod derived;
 mod durability;
 mod faults;
 mod files;

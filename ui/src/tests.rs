@@ -38,7 +38,7 @@ impl Process for TestProcess {
         change: wire::ChangeBody,
     ) -> BoxFuture<'_, Result<wire::ChangeReported, ReportError>> {
         let answer = match (time_unix_nano, change.kind.as_str()) {
-            (Some(time), "deploy") => Ok(wire::ChangeReported { id: format!("{time:032x}"), duplicate: false }),
+            (Some(time), "deploy") => Ok(wire::ChangeReported { id: Some(format!("{time:032x}")), duplicate: false }),
             (None, "deploy") => Err(ReportError::Unavailable("later".to_owned())),
             (_, other) => Err(ReportError::Invalid(format!("kind is {other:?}"))),
         };

@@ -195,8 +195,8 @@ pub struct ChangeBody {
 /// Answer of `POST /api/changes`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ChangeReported {
-    /// Lower-case hex.
-    pub id: String,
+    /// Lower-case hex; null for a repetition without a time of its own.
+    pub id: Option<String>,
     /// The same report came before and is stored once.
     pub duplicate: bool,
 }
