@@ -18,6 +18,10 @@ use crate::{
 const MIN_WORDS: usize = 5;
 /// Share of a text's words that may differ from its pattern's.
 const MAX_DIFFERENT: f64 = 0.4;
+/// Words by which texts are told apart; the rest of a longer one is its last word. And patterns compared for one text: a
+/// leaf of more has texts that are all alike at their beginning. Both keep what one text may cost bounded.
+const MAX_WORDS: usize = 64;
+const MAX_LEAF: usize = 64;
 
 /// Patterns, and the tree that finds them.
 #[derive(Debug)]
@@ -43,7 +47,6 @@ impl Pattern {
     /// Masks the words in which `words` differs.
     fn generalize(&mut self, words: &[&str]) {
         for (own, word) in self.words.iter_mut().zip(words).filter(|(own, word)| own.as_ref() != **word) {
-            debug_assert!(!word.contains(' '), "words have no spaces");
             *own = MASK.into();
         }
     }
@@ -78,6 +81,7 @@ impl Drain {
         let places = self.leaves.get(&leaf(words))?;
         places
             .iter()
+            .take(MAX_LEAF)
             .map(|place| (*place, self.patterns[*place as usize].difference(words)))
             .min_by_key(|(_, difference)| *difference)
             .filter(|(_, difference)| *difference <= allowed)
@@ -95,7 +99,7 @@ fn leaf(words: &[&str]) -> (usize, [Box<str>; 2]) {
 
 impl PatternMiner for Drain {
     fn assign(&mut self, masked: &str) -> (u32, bool) {
-        let words: Vec<&str> = masked.split(' ').collect();
+        let words: Vec<&str> = masked.splitn(MAX_WORDS, ' ').collect();
         match self.nearest(&words) {
             Some((place, 0)) => (place, false),
             Some((place, _)) => {

@@ -3,12 +3,12 @@
 //! A call has two halves: the caller's client or producer span, and the callee's server or consumer span, whose parent or
 //! link it is. They come in any order, in different requests, minutes apart. A half waits in a bounded table; when its
 //! other half has not come in time, or there is no more room, the callee is one that sends no spans and is named by the
-//! caller's span. A caller's half counts exactly once.
+//! caller's span. A call counts exactly once, a message once for each consumer.
 
 mod state;
 mod waiting;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, DictionaryArray, FixedSizeBinaryArray, ListArray, RecordBatch, UInt64Array},
@@ -107,7 +107,9 @@ impl Edges {
     fn add_callee(&mut self, spans: &Spans<'_>, row: usize, now: i64, sums: &mut Sums) {
         let service = self.waiting.names.number(spans.service(row));
         let callee = Callee { service, duration_nano: spans.durations[row] };
-        for key in spans.callers(row) {
+        // A link often says again who the parent is.
+        let callers: BTreeSet<SpanKey> = spans.callers(row).collect();
+        for key in callers {
             if let Some(caller) = self.waiting.add_callee(key, callee, now) {
                 count_pair(sums, &key, &caller, callee);
             }
@@ -127,8 +129,9 @@ impl Edges {
         rows(sums, &ends, &names)
     }
 
-    /// The halves that wait, for the catalog.
-    pub(super) fn save(&self) -> Result<Bytes> {
+    /// The halves that wait, for the catalog. Names that none of them has are forgotten, as they are after a restart.
+    pub(super) fn save(&mut self) -> Result<Bytes> {
+        self.waiting.forget_names();
         state::encode(&self.waiting)
     }
 

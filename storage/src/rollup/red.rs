@@ -6,7 +6,7 @@ use arrow::{
 };
 use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::{
     DurationHistogram, MAX_SERVICES, OTHER, STEP_NANO,
@@ -67,14 +67,14 @@ impl Operations {
         self.names.clear();
     }
 
-    /// Whether the operation gets cells of its own.
-    fn admit(&mut self, service: &str, name: &str) -> bool {
+    /// Whether the operation gets cells of its own. Each version of the service has its own operations.
+    fn admit(&mut self, service: &str, name: &str, version: &str) -> bool {
         let service = xxh3_64(service.as_bytes());
         if self.names.len() >= MAX_SERVICES && !self.names.contains_key(&service) {
             return false;
         }
         let names = self.names.entry(service).or_default();
-        let name = xxh3_64(name.as_bytes());
+        let name = xxh3_64_with_seed(name.as_bytes(), xxh3_64(version.as_bytes()));
         names.contains(&name) || (names.len() < self.max_per_service && names.insert(name))
     }
 
@@ -100,8 +100,10 @@ impl Operations {
                 kind: key(kind, row),
                 status: key(status, row),
             };
-            if !cells.has(&at) && !self.admit(services[at.service as usize], names[at.name as usize]) {
-                at.name = other;
+            let version = usize::try_from(at.version).map_or("", |version| versions[version]);
+            let is_known = cells.has(&at);
+            if !is_known && !self.admit(services[at.service as usize], names[at.name as usize], version) {
+                (at.name, at.version) = (other, -1);
             }
             let cell = cells.get(at);
             cell.calls += 1;
@@ -123,16 +125,15 @@ impl Operations {
 fn versions(spans: &RecordBatch) -> Result<(Vec<i32>, Vec<&str>)> {
     let resources = labels(spans, "resource_attributes")?.values();
     let resources = resources.as_binary_opt::<i32>().ok_or_else(|| Error::internal("resources are no bytes"))?;
-    let mut versions: Vec<&str> = Vec::new();
+    let (mut versions, mut places): (Vec<&str>, HashMap<&str, i32>) = (Vec::new(), HashMap::new());
     let version_of = resources.iter().map(|resource| {
         let Some(Value::String(version)) = Attributes::new(resource.unwrap_or_default()).get("service.version") else {
             return -1;
         };
-        let known = versions.iter().position(|known| *known == version);
-        known.unwrap_or_else(|| {
+        *places.entry(version).or_insert_with(|| {
             versions.push(version);
-            versions.len() - 1
-        }) as i32
+            versions.len() as i32 - 1
+        })
     });
     let version_of = version_of.collect();
     Ok((version_of, versions))

@@ -2,9 +2,11 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, BinaryArray, BinaryDictionaryBuilder, DictionaryArray, FixedSizeBinaryArray, Int64Array, RecordBatch,
+        ArrayRef, BinaryArray, BinaryDictionaryBuilder, DictionaryArray, FixedSizeBinaryArray, Int64Array, ListArray,
+        RecordBatch, StructArray, new_null_array,
     },
-    datatypes::{Int32Type, UInt64Type},
+    buffer::OffsetBuffer,
+    datatypes::{DataType, Int32Type, UInt64Type},
 };
 use proptest::prelude::*;
 
@@ -29,6 +31,8 @@ struct Span {
     duration: i64,
     is_error: bool,
     attributes: Vec<(&'static str, &'static str)>,
+    /// Spans of the same trace.
+    links: Vec<u8>,
 }
 
 impl Span {
@@ -45,6 +49,7 @@ impl Span {
             duration: 1_000_000,
             is_error: false,
             attributes: Vec::new(),
+            links: Vec::new(),
         }
     }
 }
@@ -72,6 +77,26 @@ fn replace(rows: &RecordBatch, columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_new(rows.schema(), all).unwrap()
 }
 
+fn links(spans: &[Span]) -> ArrayRef {
+    let schema = crate::schema::wide(Table::Spans);
+    let DataType::List(item) = schema.field_with_name("links").unwrap().data_type().clone() else { panic!("a list") };
+    let DataType::Struct(fields) = item.data_type() else { panic!("of structs") };
+    let linked: Vec<(u8, u8)> = spans.iter().flat_map(|span| span.links.iter().map(|id| (span.trace, *id))).collect();
+    let ids = |size: i32, bytes: Vec<u8>| -> ArrayRef {
+        Arc::new(FixedSizeBinaryArray::try_new(size, bytes.into(), None).unwrap())
+    };
+    let columns = fields.iter().map(|field| match field.name().as_str() {
+        "trace_id" => ids(16, linked.iter().flat_map(|(trace, _)| [*trace; 16]).collect()),
+        "span_id" => ids(8, linked.iter().flat_map(|(_, span)| [*span; 8]).collect()),
+        "attributes" => Arc::new(BinaryArray::from_iter_values(linked.iter().map(|_| []))),
+        "trace_state" => new_null_array(field.data_type(), linked.len()),
+        _ => Arc::new(arrow::array::UInt32Array::from(vec![0; linked.len()])),
+    });
+    let items = StructArray::try_new(fields.clone(), columns.collect(), None).unwrap();
+    let offsets = OffsetBuffer::from_lengths(spans.iter().map(|span| span.links.len()));
+    Arc::new(ListArray::try_new(item, offsets, Arc::new(items), None).unwrap())
+}
+
 fn span_rows(spans: &[Span]) -> RecordBatch {
     let blank: Vec<_> = spans.iter().map(|span| (span.start, span.service)).collect();
     let ids = |size: usize, id: fn(&Span) -> Option<u8>| -> ArrayRef {
@@ -90,6 +115,7 @@ fn span_rows(spans: &[Span]) -> RecordBatch {
             ("status_code", labels_of(spans.iter().map(|span| if span.is_error { "error" } else { "unset" }))),
             ("duration_nano", Arc::new(Int64Array::from_iter_values(spans.iter().map(|span| span.duration)))),
             ("attributes", Arc::new(BinaryArray::from_iter_values(attributes))),
+            ("links", links(spans)),
             ("resource_attributes", resources(spans.iter().map(|span| (span.service, span.version)))),
         ],
     )
@@ -196,6 +222,37 @@ fn a_message_has_several_consumers() {
     let derived = derive(&mut rollups, &[Span::new("shop", "producer", 2, None), consumer("stock", 4)], 0);
     assert_eq!(edges(&derived), [edge("shop", "mail", "service", 1, 0), edge("shop", "stock", "service", 1, 0)]);
     assert_eq!(edges(&derive(&mut rollups, &[], 60 * 60 * SECOND)), []);
+}
+
+#[test]
+fn a_consumer_whose_link_is_its_parent_is_one_consumer() {
+    let produced = Span::new("shop", "producer", 2, None);
+    let consumed = Span { links: vec![2, 2], ..Span::new("mail", "consumer", 3, Some(2)) };
+    for order in [[produced.clone(), consumed.clone()], [consumed, produced]] {
+        assert_eq!(edges(&derive(&mut rollups(), &order, 0)), [edge("shop", "mail", "service", 1, 0)]);
+    }
+}
+
+#[test]
+fn names_of_the_past_make_room_for_new_ones() {
+    let mut rollups = rollups();
+    let waits = Span { trace: 9, attributes: vec![("server.address", "bank")], ..Span::new("pay", "client", 1, None) };
+    derive(&mut rollups, &[waits], 0);
+    for i in 0..5_u32 {
+        let hosts: Vec<String> = (0..5_000).map(|host| format!("10.{i}.{host}")).collect();
+        for hosts in hosts.chunks(250) {
+            let call = |(span, host): (usize, &String)| Span {
+                trace: 1,
+                span: span as u8,
+                attributes: vec![("db.system.name", Box::leak(host.clone().into_boxed_str()))],
+                ..Span::new("web", "client", 1, None)
+            };
+            derive(&mut rollups, &hosts.iter().enumerate().map(call).collect::<Vec<_>>(), 0);
+        }
+        rollups.seal(Table::ServiceEdges).unwrap();
+    }
+    let later = derive(&mut rollups, &[Span::new("x", "internal", 9, None)], 15 * 60 * SECOND);
+    assert_eq!(edges(&later), [edge("pay", "bank", "external", 1, 0)]);
 }
 
 #[test]

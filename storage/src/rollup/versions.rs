@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, AsArray, RecordBatch, new_null_array},
+    array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch, new_null_array},
     datatypes::Int32Type,
 };
 use bytes::Bytes;
@@ -20,8 +20,8 @@ use crate::{
     schema,
 };
 
-/// More versions of one service are not remembered: they are no deploys but noise.
-const MAX_VERSIONS: usize = 200;
+/// Versions remembered of a service: the latest.
+const MAX_VERSIONS: usize = 32;
 /// Resources looked at are remembered by hash; beyond this many all are looked at again.
 const MAX_RESOURCES: usize = 100_000;
 
@@ -48,8 +48,9 @@ impl Versions {
         let resources = resources.ok_or_else(|| Error::internal("resources are no labels"))?;
         let maps = resources.values().as_binary_opt::<i32>();
         let maps = maps.ok_or_else(|| Error::internal("resources are no bytes"))?;
+        let first_rows = first_rows(resources.keys(), maps.len());
         let (mut changes, mut is_new) = (Vec::new(), false);
-        for (place, map) in maps.iter().enumerate() {
+        for (row, map) in first_rows.into_iter().zip(maps) {
             let map = map.unwrap_or_default();
             if !self.is_unseen(map) {
                 continue;
@@ -60,7 +61,7 @@ impl Versions {
             else {
                 continue;
             };
-            let Some(row) = resources.keys().iter().position(|key| key == Some(place as i32)) else { continue };
+            let Some(row) = row else { continue };
             let time = times(rows, table.time_column())?[row];
             let (service, version) = (remembered(service), remembered(version));
             let Some(version_from) = self.add(service, version, time) else { continue };
@@ -87,8 +88,11 @@ impl Versions {
             return None;
         }
         let known = self.by_service.entry(service.to_owned()).or_default();
-        if known.len() >= MAX_VERSIONS || known.iter().any(|(known, _)| known == version) {
+        if known.iter().any(|(known, _)| known == version) {
             return None;
+        }
+        if known.len() >= MAX_VERSIONS {
+            known.remove(0);
         }
         let before = known.iter().filter(|(_, first)| *first <= time).max_by_key(|(_, first)| *first);
         let before = before.map(|(version, _)| version.clone());
@@ -106,6 +110,18 @@ impl Versions {
             serde_json::from_slice(state).map_err(|error| Error::corrupt("known versions").with_source(error))?;
         Ok(())
     }
+}
+
+/// For each value of a dictionary the first row that has it.
+fn first_rows(keys: &Int32Array, values: usize) -> Vec<Option<usize>> {
+    let mut rows = vec![None; values];
+    for (row, key) in keys.iter().enumerate() {
+        let place = key.and_then(|key| usize::try_from(key).ok()).and_then(|key| rows.get_mut(key));
+        place.into_iter().for_each(|first| {
+            first.get_or_insert(row);
+        });
+    }
+    rows
 }
 
 /// Rows of `changes` that telemetry tells.

@@ -10,7 +10,7 @@ use super::super::{OTHER, peer::PeerKind, remembered};
 const MAX_CALLEES: usize = 16;
 
 /// A span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct SpanKey {
     pub(super) trace: [u8; 16],
     pub(super) span: [u8; 8],
@@ -82,7 +82,7 @@ impl Waiting {
     }
 
     /// A caller's half comes. The callees that were waiting for it; without any, it waits. The same span again changes
-    /// nothing.
+    /// nothing while it waits.
     pub(super) fn add_caller(&mut self, key: SpanKey, caller: Caller, now: i64) -> Vec<Callee> {
         let now = self.advance(now);
         match self.halves.entry(key) {
@@ -168,6 +168,24 @@ impl Waiting {
             let halves = &self.halves;
             self.order.retain(|(since, key)| halves.get(key).is_some_and(|(arrived, _)| arrived == since));
         }
+    }
+
+    /// Keeps the names of the halves only, so that peers that come and go do not use up what may be remembered.
+    pub(super) fn forget_names(&mut self) {
+        let mut names = Names::default();
+        let known = std::mem::take(&mut self.names);
+        for (_, half) in self.halves.values_mut() {
+            match half {
+                Half::Caller(caller) => {
+                    caller.service = names.number(&known.text(caller.service));
+                    caller.peer = names.number(&known.text(caller.peer));
+                }
+                Half::Callees(callees) => {
+                    callees.iter_mut().for_each(|callee| callee.service = names.number(&known.text(callee.service)));
+                }
+            }
+        }
+        self.names = names;
     }
 
     fn advance(&mut self, now: i64) -> i64 {
