@@ -8,7 +8,7 @@ use arrow::{
     datatypes::TimestampNanosecondType,
 };
 use storage::{Storage, clock::Clock, model::Table};
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 
 use crate::{
     Query, TimeRange,
@@ -27,6 +27,20 @@ pub(crate) struct Beside {
     slots: Arc<Slots>,
     objectives: Board,
     records: Option<Records>,
+    /// One permit for each search for a cause.
+    cause_turns: CauseTurns,
+}
+
+/// Searches for causes at once.
+const CAUSES_AT_ONCE: usize = 2;
+
+#[derive(Clone, Debug)]
+struct CauseTurns(Arc<Semaphore>);
+
+impl Default for CauseTurns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(CAUSES_AT_ONCE)))
+    }
 }
 
 impl Beside {
@@ -59,6 +73,11 @@ impl Query {
     /// Those of the store.
     pub async fn compact(&self) -> Result<()> {
         self.storage()?.compact().await.map_err(|error| of_storage(&error))
+    }
+
+    /// Whoever holds a permit may search for a cause.
+    pub(crate) fn cause_turns(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.1.cause_turns.0)
     }
 
     /// How every objective stands.

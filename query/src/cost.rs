@@ -1,9 +1,12 @@
 //! Questions that are answered by several plans: their cost together.
 
+use std::ops::ControlFlow;
+
 use arrow::record_batch::RecordBatch;
 use datafusion::{common::ScalarValue, prelude::SessionContext};
+use futures::StreamExt as _;
 
-use crate::{Limits, Query, Stats, error::Result};
+use crate::{Answer, Limits, Query, Stats, error::Result};
 
 /// Cost of all plans run so far for one answer.
 #[derive(Clone, Copy, Debug)]
@@ -51,11 +54,38 @@ impl Query {
         params: Vec<(String, ScalarValue)>,
         cost: &mut Cost,
     ) -> Result<Vec<RecordBatch>> {
-        let limits = Limits { label: label.to_owned(), max_rows: Some(usize::MAX), ..limits.clone() };
-        let statement = statement.into();
-        let build = move |ctx: SessionContext| async move { Ok(ctx.sql(&statement).await?.with_param_values(params)?) };
-        let (batches, stats) = self.run(limits, build).await?.collect().await?;
+        let (batches, stats) = self.asked(limits, label, statement.into(), params).await?.collect().await?;
         cost.add(stats);
         Ok(batches)
+    }
+
+    /// Gives the rows of a statement of our own to `read` as they come, until it wants no more: none of them is held.
+    pub(crate) async fn ask_each(
+        &self,
+        limits: &Limits,
+        label: &str,
+        statement: &'static str,
+        params: Vec<(String, ScalarValue)>,
+        mut read: impl FnMut(&RecordBatch) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let mut rows = self.asked(limits, label, statement.to_owned(), params).await?.rows;
+        while let Some(batch) = rows.next().await {
+            if read(&batch?)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn asked(
+        &self,
+        limits: &Limits,
+        label: &str,
+        statement: String,
+        params: Vec<(String, ScalarValue)>,
+    ) -> Result<Answer> {
+        let limits = Limits { label: label.to_owned(), max_rows: Some(usize::MAX), ..limits.clone() };
+        let build = move |ctx: SessionContext| async move { Ok(ctx.sql(&statement).await?.with_param_values(params)?) };
+        self.run(limits, build).await
     }
 }

@@ -142,6 +142,10 @@ async fn a_report_is_kept_even_when_there_is_nothing_to_report() {
         json!({ "from": "now", "to": "now-1h" }),
         json!({ "from": "now-30d" }),
         json!({ "service": "nobody", "since": "soon" }),
+        json!({ "service": "nobody", "since": "23h" }),
+        json!({ "from": -9_223_372_036_854_i64, "to": -9_223_372_036_000_i64 }),
+        json!({ "from": 9_223_372_036_000_i64, "to": 9_223_372_036_854_i64 }),
+        json!({ "from": "now-10m", "baseline": { "from": 0, "to": "now-1h" } }),
         json!({ "windows": 1 }),
     ] {
         let refused = server.http.post(server.url("/api/causes")).json(&wrong).send().await.expect("an answer");

@@ -1,5 +1,7 @@
 //! The question: which service, when; its answer from the tables.
 
+use std::time::Duration;
+
 use super::{
     changed, drill, explain,
     facts::{self, Facts, Stretch},
@@ -10,7 +12,11 @@ use super::{
     report::{Effort, Report},
     window::{self, Anomaly},
 };
-use crate::{Limits, Query, TimeRange, changes::Change, error::Result};
+use crate::{
+    Limits, Query, TimeRange,
+    changes::Change,
+    error::{Error, ErrorKind, Result},
+};
 
 const MINUTE: i64 = 60 * 1_000_000_000;
 /// How far back an incident is looked for where no window is given.
@@ -26,6 +32,12 @@ const PAST_NANO: (i64, i64) = (60 * MINUTE, 24 * 60 * MINUTE);
 const DRILLED: usize = 3;
 /// A change this long before the window may be its cause.
 const CHANGES_BEFORE_NANO: i64 = 30 * MINUTE;
+
+/// Where the limits say none.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
+/// 2200-01-01.
+const LATEST_UNIX_NANO: i64 = 7_258_118_400 * 1_000_000_000;
+const LONGEST_NANO: u64 = 24 * 60 * MINUTE.unsigned_abs();
 
 /// What is to be explained.
 #[derive(Clone, Debug, Default)]
@@ -45,40 +57,45 @@ fn stretch(range: TimeRange) -> Stretch {
 }
 
 impl Query {
-    /// Why a service is, or was, in trouble.
+    /// Why a service is, or was, in trouble. All of it within the limits' time; few searches run at once, as each holds up
+    /// to a few hundred megabytes.
     ///
     /// # Errors
     /// As [`Query::sql`].
     pub async fn cause(&self, request: Request, limits: Limits) -> Result<Report> {
+        check(&request)?;
+        let (clock, longest) = (self.clock(), limits.timeout.unwrap_or(DEFAULT_TIMEOUT));
+        let search = async {
+            let turn = self.cause_turns().acquire_owned().await;
+            let report = self.searched(request, limits).await;
+            drop(turn);
+            report
+        };
+        clock.timeout(longest, search).await.unwrap_or_else(|_| {
+            let seconds = longest.as_secs_f64();
+            Err(Error::new(ErrorKind::Deadline, format!("the search for a cause did not end within {seconds} s"))
+                .hint("narrow the window, or allow more time with timeout"))
+        })
+    }
+
+    async fn searched(&self, request: Request, limits: Limits) -> Result<Report> {
         let started = self.clock().monotonic();
         let loader = Loader { query: self, limits };
         let (window, onset) = match request.window {
             Some(window) => (stretch(window), None),
             None => self.incident(&loader, &request).await?,
         };
-        let mut facts = Facts::new(window, request.baseline.map(stretch));
-        facts.names.number("");
-        facts.entry = request.service.as_deref().map(|service| facts.names.number(service));
-
-        let stretches = compared(window, facts.baseline);
-        let sampled = loader.traces(&mut facts, &stretches).await?;
-        let past = (PAST_LENGTHS * window.length()).clamp(PAST_NANO.0, PAST_NANO.1);
-        let from =
-            facts.baseline.map_or(window.from, |baseline| baseline.from).min(window.from).min(window.from - past);
-        loader.metrics(&mut facts, Stretch { from, to: window.from }).await?;
-        let near = Stretch { from: window.from - CHANGES_BEFORE_NANO, to: window.to };
-        let known = match TimeRange::new(near.from, near.to) {
-            Some(near) => self.changes(near, None, &loader.limits).await?,
-            None => Vec::new(),
-        };
-        add_changes(&mut facts, &known);
-        changed::add_new_versions(&mut facts);
-        facts.settle();
-
-        let mut plan = Plan::new(&facts);
-        plan.onset = onset.or(plan.onset);
-        let mut report = explain::explain(&facts, &plan);
-        report.changes = known;
+        let (facts, changes, sampled) = self.facts(&loader, &request, window).await?;
+        // Some seconds of computing are no work for a thread that serves others.
+        let explained = tokio::task::spawn_blocking(move || {
+            let mut plan = Plan::new(&facts);
+            plan.onset = onset.or(plan.onset);
+            let report = explain::explain(&facts, &plan);
+            (facts, plan, report)
+        });
+        let (facts, plan, mut report) =
+            explained.await.map_err(|error| Error::internal(format!("the search for a cause failed: {error}")))?;
+        report.changes = changes;
         for candidate in report.candidates.iter_mut().take(DRILLED) {
             let limits = impact::slow_limits(&facts, &plan, &candidate.service);
             let calls = loader.calls(&candidate.service, plan.sides.window, &limits).await?;
@@ -88,6 +105,33 @@ impl Query {
         let elapsed = self.clock().monotonic().saturating_sub(started);
         report.effort = Effort { elapsed_ms: elapsed.as_millis() as u64, sampled, ..report.effort };
         Ok(report)
+    }
+
+    /// What the tables know of the window and the time before it; the changes as they are; whether traces were left out.
+    async fn facts(
+        &self,
+        loader: &Loader<'_>,
+        request: &Request,
+        window: Stretch,
+    ) -> Result<(Facts, Vec<Change>, bool)> {
+        let mut facts = Facts::new(window, request.baseline.map(stretch));
+        facts.names.number("");
+        facts.entry = request.service.as_deref().map(|service| facts.names.number(service));
+        let stretches = compared(window, facts.baseline);
+        let sampled = loader.traces(&mut facts, &stretches).await?;
+        let past = (PAST_LENGTHS * window.length()).clamp(PAST_NANO.0, PAST_NANO.1);
+        let from =
+            facts.baseline.map_or(window.from, |baseline| baseline.from).min(window.from).min(window.from - past);
+        loader.metrics(&mut facts, Stretch { from, to: window.from }).await?;
+        let near = Stretch { from: window.from - CHANGES_BEFORE_NANO, to: window.to };
+        let changes = match TimeRange::new(near.from, near.to) {
+            Some(near) => self.changes(near, None, &loader.limits).await?,
+            None => Vec::new(),
+        };
+        add_changes(&mut facts, &changes);
+        changed::add_new_versions(&mut facts);
+        facts.settle();
+        Ok((facts, changes, sampled))
     }
 
     /// The newest incident of the entry; the newest part of the time searched where there is none.
@@ -102,6 +146,20 @@ impl Query {
             None => (Stretch { from: now - NEWEST_NANO.min(since), to: now }, None),
         })
     }
+}
+
+/// Times that can be reckoned with, and stretches that are short enough to look at whole.
+fn check(request: &Request) -> Result<()> {
+    for (name, range) in [("window", request.window), ("baseline", request.baseline)] {
+        let Some(range) = range else { continue };
+        if range.start_unix_nano() < 0 || range.end_unix_nano() > LATEST_UNIX_NANO {
+            return Err(Error::invalid(format!("the {name} lies outside the years 1970 to 2200")));
+        }
+        if range.duration_nano() > LONGEST_NANO {
+            return Err(Error::invalid(format!("the {name} is longer than a day")));
+        }
+    }
+    Ok(())
 }
 
 /// Times whose traces are needed: the baseline and the time before the window, or enough to choose a baseline from.

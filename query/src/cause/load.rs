@@ -3,7 +3,7 @@
 //! Traces are taken whole or not at all: where there are too many spans, those of some trace ids are left out, and the log
 //! records of the same traces with them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use arrow::{
     array::{Array, StringArray},
@@ -26,19 +26,23 @@ use crate::{
     search::timestamp,
 };
 
-/// Spans and log records looked at, at most.
-const MAX_SPANS: u64 = 300_000;
-const MAX_LOGS: usize = 300_000;
+/// Spans, and log records, looked at: about that many where there are more.
+const WANTED_ROWS: u64 = 300_000;
+/// Where the ids of traces are not spread evenly, or one trace has very many: never more.
+const MOST_ROWS: usize = 600_000;
 /// Points a series is reduced to, and the finest step.
 const STEPS: i64 = 400;
 const LEAST_STEP_NANO: i64 = 1_000_000_000;
-/// Series looked at, at most.
+/// Series looked at, at most; `SERIES` says the same.
 const MAX_SERIES: usize = 20_000;
 /// Spans of a trace begin at most so long before or after its root, whatever the clocks say.
 const MARGIN_NANO: i64 = 30 * 1_000_000_000;
 
 /// `$from` and `$to` bound time; `$kept` is the first byte of an id, in hex, from which traces are left out.
-const COUNT: &str = "SELECT count(*) AS spans FROM spans WHERE start_time >= $from AND start_time < $to";
+const SPAN_COUNT: &str = "SELECT count(*) AS rows FROM spans WHERE start_time >= $from AND start_time < $to";
+
+const LOG_COUNT: &str = "
+    SELECT count(*) AS rows FROM logs WHERE timestamp >= $from AND timestamp < $to AND trace_id IS NOT NULL";
 
 const SPANS: &str = "
     SELECT trace_id, span_id, parent_span_id, service_name, name, kind, start_time, duration_nano,
@@ -64,7 +68,7 @@ const SERIES: &str = "
         min(coalesce(resource_attributes['k8s.node.name'], resource_attributes['host.name'])) AS node,
         min(resource_attributes['service.version']) AS version,
         min(attributes['client']) AS client, min(attributes['server']) AS server, min(attributes_json(attributes)) AS labels
-    FROM metrics WHERE timestamp >= $from AND timestamp < $to GROUP BY series_id";
+    FROM metrics WHERE timestamp >= $from AND timestamp < $to GROUP BY series_id ORDER BY series_id LIMIT 20000";
 
 const POINTS: &str = "
     SELECT series_id, max(timestamp) AS time,
@@ -85,7 +89,7 @@ const CALLS: &str = "
     SELECT name, duration_nano, status_code = 'error' AS failed, attributes, resource_attributes
     FROM spans
     WHERE service_name = $service AND start_time >= $from AND start_time < $to AND kind <> 'internal'
-    LIMIT 4000";
+    ORDER BY trace_id, span_id LIMIT 4000";
 
 type Param = (String, ScalarValue);
 
@@ -142,25 +146,36 @@ impl Loader<'_> {
             .iter()
             .map(|stretch| Stretch { from: stretch.from - MARGIN_NANO, to: stretch.to + MARGIN_NANO })
             .collect();
-        let mut spans = 0;
-        for stretch in &widened {
-            for batch in self.rows(COUNT, times(*stretch)).await? {
-                let counts = Columns(&batch).int("spans")?;
-                spans += counts.iter().flatten().map(|count| u64::try_from(count).unwrap_or(0)).sum::<u64>();
-            }
-        }
-        let kept = kept(spans);
+        let spans = self.count(SPAN_COUNT, &widened).await?;
+        let logs = self.count(LOG_COUNT, &widened).await?;
+        let kept = kept(spans.max(logs));
         for stretch in &widened {
             let mut params = times(*stretch);
             params.push(text("kept", &kept));
-            for batch in self.rows(SPANS, params.clone()).await? {
-                read_spans(&batch, facts)?;
-            }
-            for batch in self.rows(LOGS, params).await? {
-                read_logs(&batch, facts)?;
+            self.each(SPANS, params.clone(), |batch| read_spans(batch, facts)).await?;
+            self.each(LOGS, params, |batch| read_logs(batch, facts)).await?;
+        }
+        Ok(!kept.is_empty() || facts.spans.len() >= MOST_ROWS || facts.logs.len() >= MOST_ROWS)
+    }
+
+    async fn count(&self, statement: &'static str, stretches: &[Stretch]) -> Result<u64> {
+        let mut sum = 0;
+        for stretch in stretches {
+            for batch in self.rows(statement, times(*stretch)).await? {
+                let counts = Columns(&batch).int("rows")?;
+                sum += counts.iter().flatten().map(|count| u64::try_from(count).unwrap_or(0)).sum::<u64>();
             }
         }
-        Ok(!kept.is_empty() || facts.logs.len() >= MAX_LOGS)
+        Ok(sum)
+    }
+
+    async fn each(
+        &self,
+        statement: &'static str,
+        params: Vec<Param>,
+        read: impl FnMut(&RecordBatch) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        self.query.ask_each(&self.limits, "cause", statement, params, read).await
     }
 
     /// Metric series that have points in the window, with their past.
@@ -173,9 +188,7 @@ impl Loader<'_> {
         let mut params = times(whole);
         let step = (whole.length() / STEPS).max(LEAST_STEP_NANO);
         params.extend([int("start", whole.from), int("step", step)]);
-        for batch in self.rows(POINTS, params).await? {
-            read_points(&batch, facts, &index)?;
-        }
+        self.each(POINTS, params, |batch| read_points(batch, facts, &index)).await?;
         facts.series.retain(|series| !series.points.is_empty());
         Ok(())
     }
@@ -198,8 +211,8 @@ impl Loader<'_> {
 }
 
 /// Hex digits below which the last byte of a trace id must lie; empty when all are kept.
-fn kept(spans: u64) -> String {
-    match 256 * MAX_SPANS / spans.max(1) {
+fn kept(rows: u64) -> String {
+    match 256 * WANTED_ROWS / rows.max(1) {
         256.. => String::new(),
         part => format!("{:02x}", part.max(1)),
     }
@@ -250,7 +263,7 @@ fn kind(text: &str) -> Kind {
     }
 }
 
-fn read_spans(batch: &RecordBatch, facts: &mut Facts) -> Result<()> {
+fn read_spans(batch: &RecordBatch, facts: &mut Facts) -> Result<ControlFlow<()>> {
     let columns = Columns(batch);
     let (trace, id, parent) = (columns.text("trace_id")?, columns.text("span_id")?, columns.text("parent_span_id")?);
     let (start, duration) = (columns.int("start_time")?, columns.int("duration_nano")?);
@@ -276,18 +289,19 @@ fn read_spans(batch: &RecordBatch, facts: &mut Facts) -> Result<()> {
         };
         facts.spans.push(span);
     }
-    Ok(())
+    Ok(enough(facts.spans.len()))
 }
 
-fn read_logs(batch: &RecordBatch, facts: &mut Facts) -> Result<()> {
+fn enough(rows: usize) -> ControlFlow<()> {
+    if rows < MOST_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+}
+
+fn read_logs(batch: &RecordBatch, facts: &mut Facts) -> Result<ControlFlow<()>> {
     let columns = Columns(batch);
     let (time, severity) = (columns.int("timestamp")?, columns.int("severity_number")?);
     let (body, trace, span) = (columns.text("body")?, columns.text("trace_id")?, columns.text("span_id")?);
     let mut service = Texts::new(columns, "service_name")?;
     for row in 0..batch.num_rows() {
-        if facts.logs.len() >= MAX_LOGS {
-            return Ok(());
-        }
         let Some(service) = service.name(facts, row) else { continue };
         let template = facts.names.number(&template(body.value(row)));
         facts.logs.push(Log {
@@ -299,7 +313,7 @@ fn read_logs(batch: &RecordBatch, facts: &mut Facts) -> Result<()> {
             span: if span.is_valid(row) { span_number(span.value(row)) } else { 0 },
         });
     }
-    Ok(())
+    Ok(enough(facts.logs.len()))
 }
 
 type SeriesIndex = std::collections::HashMap<i64, usize>;
@@ -341,7 +355,7 @@ fn series_ids(columns: Columns<'_>) -> Result<Vec<i64>> {
     Ok(ids.values().iter().map(|id| id.cast_signed()).collect())
 }
 
-fn read_points(batch: &RecordBatch, facts: &mut Facts, index: &SeriesIndex) -> Result<()> {
+fn read_points(batch: &RecordBatch, facts: &mut Facts, index: &SeriesIndex) -> Result<ControlFlow<()>> {
     use arrow::{array::AsArray, datatypes::Float64Type};
     let columns = Columns(batch);
     let (id, time) = (series_ids(columns)?, columns.int("time")?);
@@ -357,7 +371,7 @@ fn read_points(batch: &RecordBatch, facts: &mut Facts, index: &SeriesIndex) -> R
             series.points.push((time.value(row), value.value(row)));
         }
     }
-    Ok(())
+    Ok(ControlFlow::Continue(()))
 }
 
 fn read_calls(batch: &RecordBatch, limits: &BTreeMap<String, i64>, calls: &mut Vec<drill::Call>) -> Result<()> {

@@ -23,11 +23,16 @@ impl Plan {
     /// is known from before; where that is nothing, with the part of the window before the entry's trouble.
     pub(crate) fn new(facts: &Facts) -> Self {
         let window = facts.window;
-        let earliest = earliest(facts).unwrap_or(window.from).min(window.from);
-        let slots = slots(facts, Stretch { from: earliest, to: window.to });
-        let (before, during): (Vec<Slot>, Vec<Slot>) = slots.into_iter().partition(|slot| slot.start < window.from);
-        let baseline = facts.baseline.unwrap_or_else(|| window::baseline(window, &before));
-        let quiet: Vec<Slot> = before.into_iter().filter(|slot| baseline.contains(slot.start)).collect();
+        let during = slots(facts, window);
+        let (baseline, quiet) = match facts.baseline {
+            Some(baseline) => (baseline, slots(facts, baseline)),
+            None => {
+                let earliest = earliest(facts).unwrap_or(window.from).min(window.from);
+                let before = slots(facts, Stretch { from: earliest, to: window.from });
+                let baseline = window::baseline(window, &before);
+                (baseline, before.into_iter().filter(|slot| baseline.contains(slot.start)).collect())
+            }
+        };
         let onset = window::onset(&quiet, &during);
         let between = Stretch { from: baseline.to.min(window.from), to: window.from };
         let sides = Sides { baseline, between, window };
@@ -71,7 +76,7 @@ fn times(facts: &Facts) -> Times {
     let has_past = facts.series.iter().any(|series| {
         series.call.is_none() && series.points.iter().filter(|(time, _)| *time < window.from).count() > 1
     });
-    match split(facts).filter(|_| !has_past) {
+    match if has_past { None } else { split(facts) } {
         Some(at) => Times { history: Stretch { from: window.from, to: at }, window: Stretch { from: at, ..window } },
         None => Times { history, window },
     }

@@ -28,7 +28,7 @@ use crate::{
 const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
 /// A task that panicked is started again after this.
 const RESTART: Duration = Duration::from_secs(1);
-/// What a search may take beyond `cause.timeout`, which it keeps by itself.
+/// What keeping the report may take beyond the search's `cause.timeout`.
 const CAUSE_GRACE: Duration = Duration::from_secs(10);
 
 /// The tasks. Dropping it ends them at once; whatever they were at is done again after the next start.

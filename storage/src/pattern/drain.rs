@@ -46,7 +46,7 @@ impl Pattern {
 
     /// Masks the words in which `words` differs.
     fn generalize(&mut self, words: &[&str]) {
-        for (own, word) in self.words.iter_mut().zip(words).filter(|(own, word)| own.as_ref() != **word) {
+        for (own, _) in self.words.iter_mut().zip(words).filter(|(own, word)| own.as_ref() != **word) {
             *own = MASK.into();
         }
     }

@@ -77,10 +77,13 @@ pub(crate) async fn ask(Extracted(state): Extracted<State>, body: Bytes) -> Answ
     };
     let language = Language::named(body.language.as_deref())?;
     let timeout = body.timeout.as_deref().map(params::duration).transpose()?.unwrap_or(state.config().cause.timeout);
+    let timeout = timeout.min(state.config().query.max_timeout);
     let body = CauseBody { service: asked_service(&state, &body).await?, ..body };
     let request = request(body, state.process().now_unix_nano())?;
     let longest = state.config().cause.window_max;
-    if request.window.is_some_and(|window| u128::from(window.duration_nano()) > longest.as_nanos()) {
+    let since = request.since_nano.map_or(0, i64::unsigned_abs);
+    let asked = request.window.map_or(since, query::TimeRange::duration_nano);
+    if u128::from(asked) > longest.as_nanos() {
         let longest = humantime::format_duration(longest);
         return Err(Problem::invalid(format!("the window is longer than {longest}, which is cause.window_max")));
     }
