@@ -32,7 +32,7 @@ impl Reports {
         Self(catalog)
     }
 
-    /// Keeps a report; one of the same name is replaced.
+    /// Keeps a report; one of the same name is replaced, and those beyond the newest `KEPT` are forgotten.
     ///
     /// # Errors
     /// `TooLarge`; `Unavailable` when it is not known to be kept.
@@ -42,7 +42,9 @@ impl Reports {
             return Err(Error::too_large(format!("the report has {} bytes, more than {MAX_BYTES}", json.len())));
         }
         let document = Document { id, updated_unix_nano: created_unix_nano, body: json };
-        self.change(&[DocumentChange::Put { kind: REPORT, document }]).await
+        // Those beyond the newest go at once: nobody can fill the catalog by asking.
+        let forget = DocumentChange::Forget { kind: REPORT, before_unix_nano: i64::MIN, keep: KEPT };
+        self.change(&[DocumentChange::Put { kind: REPORT, document }, forget]).await
     }
 
     /// One report.
@@ -63,24 +65,15 @@ impl Reports {
         Ok(documents.into_iter().map(kept).collect())
     }
 
-    /// Forgets reports older than `before` and those beyond the newest `KEPT`.
+    /// Forgets reports older than `before`.
     ///
     /// # Errors
     /// `Unavailable`: the next run does it.
     pub async fn forget(&self, before_unix_nano: i64) -> Result<()> {
-        let reports = self.list(2 * KEPT).await?;
-        let old = reports
-            .into_iter()
-            .enumerate()
-            .filter(|(index, report)| *index >= KEPT || report.created_unix_nano < before_unix_nano);
-        let changes: Vec<_> = old.map(|(_, report)| DocumentChange::Remove { kind: REPORT, id: report.id }).collect();
-        self.change(&changes).await
+        self.change(&[DocumentChange::Forget { kind: REPORT, before_unix_nano, keep: KEPT }]).await
     }
 
     async fn change(&self, changes: &[DocumentChange]) -> Result<()> {
-        if changes.is_empty() {
-            return Ok(());
-        }
         self.0.change_documents(changes).await.map_err(|error| of_storage(&error))
     }
 }

@@ -21,6 +21,15 @@ pub enum DocumentChange {
         /// The document.
         document: Document,
     },
+    /// Of one sort, those older than `before_unix_nano` and those beyond the newest `keep` are gone.
+    Forget {
+        /// What sort of document.
+        kind: &'static str,
+        /// Documents updated before this go.
+        before_unix_nano: i64,
+        /// How many stay at most.
+        keep: usize,
+    },
     /// There is no such document any more.
     Remove {
         /// What sort of document it was.

@@ -139,11 +139,8 @@ impl Catalog for MemoryCatalog {
     async fn documents(&self, kind: &str, limit: usize) -> Result<Vec<Document>> {
         self.crash_point(CrashPoint::Before).await?;
         let state = self.state();
-        let of_kind = state.documents.iter().filter(|((of, _), _)| of == kind).map(|(_, document)| document.clone());
-        let mut documents: Vec<_> = of_kind.collect();
-        documents.sort_by(|a, b| b.updated_unix_nano.cmp(&a.updated_unix_nano).then_with(|| a.id.cmp(&b.id)));
-        documents.truncate(limit);
-        Ok(documents)
+        let newest = newest(&state.documents, kind).into_iter().take(limit);
+        Ok(newest.map(|(_, id)| state.documents[&(kind.to_owned(), id)].clone()).collect())
     }
 
     async fn document(&self, kind: &str, id: &str) -> Result<Option<Document>> {
@@ -159,6 +156,14 @@ impl Catalog for MemoryCatalog {
                 match change {
                     DocumentChange::Put { kind, document } => {
                         state.documents.insert(((*kind).to_owned(), document.id.clone()), document.clone());
+                    }
+                    DocumentChange::Forget { kind, before_unix_nano, keep } => {
+                        let newest = newest(&state.documents, kind);
+                        for (index, (updated_unix_nano, id)) in newest.into_iter().enumerate() {
+                            if index >= *keep || updated_unix_nano < *before_unix_nano {
+                                state.documents.remove(&((*kind).to_owned(), id));
+                            }
+                        }
                     }
                     DocumentChange::Remove { kind, id } => {
                         state.documents.remove(&((*kind).to_owned(), id.clone()));
@@ -176,4 +181,12 @@ impl fmt::Debug for MemoryCatalog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("MemoryCatalog")
     }
+}
+
+/// When each document of a kind was updated, and its id; the newest first.
+fn newest(documents: &BTreeMap<(String, String), Document>, kind: &str) -> Vec<(i64, String)> {
+    let of_kind = documents.iter().filter(|((of, _), _)| of == kind);
+    let mut newest: Vec<_> = of_kind.map(|((_, id), document)| (document.updated_unix_nano, id.clone())).collect();
+    newest.sort_by(|(a, a_id), (b, b_id)| b.cmp(a).then_with(|| a_id.cmp(b_id)));
+    newest
 }

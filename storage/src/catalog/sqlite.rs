@@ -250,6 +250,13 @@ impl Catalog for SqliteCatalog {
                 .bind(&document.id)
                 .bind(document.updated_unix_nano)
                 .bind(&document.body),
+                DocumentChange::Forget { kind, before_unix_nano, keep } => sqlx::query(
+                    "DELETE FROM documents WHERE kind = ?1 AND (updated_unix_nano < ?2 OR id IN (
+                         SELECT id FROM documents WHERE kind = ?1 ORDER BY updated_unix_nano DESC, id LIMIT -1 OFFSET ?3))",
+                )
+                .bind(*kind)
+                .bind(before_unix_nano)
+                .bind(i64::try_from(*keep).unwrap_or(i64::MAX)),
                 DocumentChange::Remove { kind, id } => {
                     sqlx::query("DELETE FROM documents WHERE kind = ? AND id = ?").bind(*kind).bind(id)
                 }

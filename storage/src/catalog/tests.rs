@@ -173,6 +173,27 @@ async fn documents_change_together_and_are_there_after_opening_again() {
 }
 
 #[tokio::test]
+async fn documents_are_forgotten_by_age_and_by_number() {
+    on_each_home(async |home| {
+        let catalog = home.open().await;
+        let mut changes: Vec<_> = (0..6).map(|at| put("report", &format!("r{at}"), at, "{}")).collect();
+        changes.push(put("alert", "a", 0, "{}"));
+        catalog.change_documents(&changes).await.unwrap();
+        let forget = |before_unix_nano, keep| DocumentChange::Forget { kind: "report", before_unix_nano, keep };
+        // The newest of the same time are told apart by id, as in a list.
+        catalog.change_documents(&[put("report", "same", 5, "{}"), forget(2, 100)]).await.unwrap();
+        assert_eq!(document_ids(&*catalog, "report", 9).await, ["r5", "same", "r4", "r3", "r2"]);
+        catalog.change_documents(&[forget(i64::MIN, 1)]).await.unwrap();
+        assert_eq!(document_ids(&*catalog, "report", 9).await, ["r5"]);
+        catalog.change_documents(&[forget(6, 9)]).await.unwrap();
+        assert_eq!(document_ids(&*catalog, "report", 9).await, [""; 0]);
+        assert_eq!(document_ids(&*catalog, "alert", 9).await, ["a"]);
+        catalog.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_change_whose_answer_was_lost_can_be_repeated() {
     let catalog = MemoryCatalog::new();
     let change = [put("alert", "a", 1, "{}")];
