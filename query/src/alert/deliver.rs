@@ -45,9 +45,10 @@ impl Courier {
     /// Delivers for ever; `wake` tells that there may be something new.
     pub async fn run(self, mut wake: watch::Receiver<u64>) {
         let mut resend = self.clock.interval(self.resend);
+        let mut unwritten = None;
         loop {
             wake.mark_unchanged();
-            let wait = match self.deliver_waiting().await {
+            let wait = match self.deliver_waiting(&mut unwritten).await {
                 Ok(wait) => wait,
                 Err(error) => {
                     tracing::warn!(receiver = self.receiver.name(), %error, "messages wait for the catalog");
@@ -64,18 +65,35 @@ impl Courier {
     }
 
     /// Sends what waits, oldest first. After a try that may succeed later, returns how long to wait before the next.
-    async fn deliver_waiting(&self) -> Result<Duration> {
+    ///
+    /// A message whose end could not be written down is `unwritten`: it is written the next time, and not sent again.
+    async fn deliver_waiting(&self, unwritten: &mut Option<Notification>) -> Result<Duration> {
+        self.write_down(unwritten).await?;
         let waiting = self.records.outbox().await?;
         for mut message in waiting.into_iter().filter(|message| message.receiver == self.receiver) {
+            // Later messages stay behind it: nobody hears of an end before the beginning.
+            let wait = pause_before(&message, self.clock.now_unix_nano());
+            if !wait.is_zero() {
+                return Ok(wait);
+            }
             let outcome = self.send(&message).await;
             self.note_outcome(&mut message, outcome);
-            self.records.tried(&message).await?;
-            if message.state == DeliveryState::Waiting {
-                // Later messages stay behind it: nobody hears of an end before the beginning.
-                return Ok(retry_delay(&message));
+            let pause = (message.state == DeliveryState::Waiting).then(|| retry_delay(&message));
+            *unwritten = Some(message);
+            self.write_down(unwritten).await?;
+            if let Some(pause) = pause {
+                return Ok(pause);
             }
         }
         Ok(IDLE)
+    }
+
+    async fn write_down(&self, unwritten: &mut Option<Notification>) -> Result<()> {
+        if let Some(message) = unwritten {
+            self.records.tried(message).await?;
+            *unwritten = None;
+        }
+        Ok(())
     }
 
     fn note_outcome(&self, message: &mut Notification, outcome: Outcome) {
@@ -142,6 +160,14 @@ impl Courier {
     }
 }
 
+/// How long a message must still wait after its last try, whatever woke the courier.
+fn pause_before(message: &Notification, now_unix_nano: i64) -> Duration {
+    let Some(tried) = message.tried_unix_nano else { return Duration::ZERO };
+    let delay = retry_delay(message);
+    let since = Duration::from_nanos(u64::try_from(now_unix_nano.saturating_sub(tried)).unwrap_or(0));
+    delay.saturating_sub(since)
+}
+
 fn is_refused(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| cause.downcast_ref::<Refused>().is_some())
 }
@@ -161,4 +187,90 @@ pub(super) fn described(error: &reqwest::Error) -> String {
         parts.push(if error.is_timeout() { "timed out".to_owned() } else { "the request failed".to_owned() });
     }
     parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use storage::catalog::MemoryCatalog;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::alert::{incident::Neighbours, record::Transitions, testing::alert};
+
+    const NOW: i64 = 1_795_000_000_000_000_000;
+
+    /// A webhook that answers every message with this status, and counts them.
+    async fn webhook(status: &'static str) -> (String, watch::Receiver<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (count, counted) = watch::channel(0);
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 64 << 10];
+                let _ = stream.read(&mut request).await.unwrap();
+                count.send_modify(|count| *count += 1);
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        (url, counted)
+    }
+
+    /// A courier to the webhook, with one message in the outbox.
+    async fn courier(url: &str, catalog: MemoryCatalog, clock: &Clock) -> Courier {
+        // Whoever was first has installed the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let receiver = Receiver { kind: ReceiverKind::Webhook, url: url.to_owned() };
+        let whole = Records::new(Arc::new(catalog.clone()));
+        let fired = Transitions { fired: vec![alert("shop", NOW)], resolved: Vec::new() };
+        whole.commit(fired, &Neighbours::default(), std::slice::from_ref(&receiver), NOW).await.unwrap();
+        Courier {
+            receiver,
+            records: whole,
+            outgoing: Outgoing::new(true).unwrap(),
+            clock: clock.clone(),
+            external_url: String::new(),
+            resend: Duration::from_secs(60),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_delivered_is_written_down_again_and_not_sent_again() {
+        let (url, counted) = webhook("200 OK").await;
+        let catalog = MemoryCatalog::new();
+        let clock = Clock::manual(NOW);
+        let whole = courier(&url, catalog.clone(), &clock).await;
+        // The catalog is out of reach from the moment at which the message has arrived.
+        let arrived = counted.clone();
+        let fails = catalog.failing(move |_| *arrived.borrow() > 0);
+        let broken = Courier { records: Records::new(Arc::new(fails)), ..whole.clone() };
+        let mut unwritten = None;
+        for _ in 0..3 {
+            assert!(broken.deliver_waiting(&mut unwritten).await.is_err());
+        }
+        assert_eq!(*counted.borrow(), 1);
+        whole.deliver_waiting(&mut unwritten).await.unwrap();
+        assert_eq!((*counted.borrow(), unwritten), (1, None));
+        let [done] = &whole.records.notifications().await.unwrap()[..] else { panic!("one message") };
+        assert_eq!(done.state, DeliveryState::Delivered);
+    }
+
+    #[tokio::test]
+    async fn a_courier_that_is_woken_does_not_try_before_its_time() {
+        let (url, counted) = webhook("503 Service Unavailable").await;
+        let clock = Clock::manual(NOW);
+        let courier = courier(&url, MemoryCatalog::new(), &clock).await;
+        let pause = courier.deliver_waiting(&mut None).await.unwrap();
+        assert_eq!(courier.deliver_waiting(&mut None).await.unwrap(), pause);
+        assert_eq!(*counted.borrow(), 1);
+        clock.advance(pause);
+        courier.deliver_waiting(&mut None).await.unwrap();
+        assert_eq!(*counted.borrow(), 2);
+    }
 }
