@@ -91,6 +91,11 @@ impl Library {
         self.files.values().flat_map(|file| &file.objectives)
     }
 
+    /// Whether every file was good at least once since the start: what an earlier run had from the others is not known.
+    pub fn is_known(&self) -> bool {
+        self.files.values().all(|file| file.loaded_unix_nano.is_some())
+    }
+
     /// All files by name.
     pub fn files(&self) -> impl Iterator<Item = FileStatus<'_>> {
         self.files.iter().map(|(name, file)| FileStatus {

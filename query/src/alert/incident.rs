@@ -274,6 +274,25 @@ impl Incident {
         self.timeline.insert(place, event);
     }
 
+    /// Whether its cause is still looked for, from this alert: it is open, and nothing more urgent fires.
+    pub fn is_searched_for(&self, alert: &Alert) -> bool {
+        let is_open = self.resolved_unix_nano.is_none() && self.cause.state != CauseState::Found;
+        is_open && self.severity == alert.severity && self.service == alert.service
+    }
+
+    /// The search for its cause ended so. What an earlier one said of the time before is replaced; what was found stays found.
+    pub fn explain(&mut self, status: CauseStatus, events: Vec<Event>) {
+        if self.cause.state == CauseState::Found && status.state != CauseState::Found {
+            return;
+        }
+        self.timeline.retain(|event| !matches!(event.kind, EventKind::Onset | EventKind::Change));
+        let is_new = self.cause != status;
+        for event in events.into_iter().filter(|event| is_new || event.kind != EventKind::Report) {
+            self.add(event);
+        }
+        self.cause = status;
+    }
+
     /// When something last happened to it.
     pub fn changed_unix_nano(&self) -> i64 {
         self.timeline.last().map_or(self.started_unix_nano, |event| event.unix_nano)
@@ -349,6 +368,27 @@ mod tests {
         assert_eq!((incident.service.as_str(), incident.cause.state), ("checkout", CauseState::Running));
         incident.join(&alert("payment", NOW));
         assert_eq!((incident.service.as_str(), incident.id.as_str()), ("checkout", ticket.id.as_str()));
+    }
+
+    #[test]
+    fn a_cause_is_looked_for_until_it_is_found_and_then_stays() {
+        let first = alert("web", NOW);
+        let mut incident = Incident::open(&first);
+        let event = |kind, unix_nano| Event { unix_nano, kind, title: Texts::new("", ""), service: None, link: None };
+        let report = |at| vec![event(EventKind::Onset, at - 1), event(EventKind::Report, at)];
+        let none = CauseStatus::only(CauseState::None);
+        incident.explain(none.clone(), report(NOW + 1));
+        incident.explain(none.clone(), report(NOW + 2));
+        assert!(incident.is_searched_for(&first));
+        assert!(!incident.is_searched_for(&Alert { severity: Severity::Ticket, ..first.clone() }));
+        let told = |incident: &Incident| -> Vec<i64> {
+            incident.timeline.iter().skip(1).map(|event| event.unix_nano - NOW).collect()
+        };
+        assert_eq!(told(&incident), [1, 1], "the same answer is told once, the newest onset stands");
+        incident.explain(CauseStatus::only(CauseState::Found), report(NOW + 3));
+        incident.explain(none, report(NOW + 4));
+        assert_eq!((incident.cause.state, told(&incident)), (CauseState::Found, vec![1, 2, 3]));
+        assert!(!incident.is_searched_for(&first));
     }
 
     #[test]

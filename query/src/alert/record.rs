@@ -140,7 +140,8 @@ impl Records {
                 Some(incident) => {
                     let is_more_urgent = alert.severity > incident.severity;
                     incident.join(&alert);
-                    is_more_urgent
+                    // What the first alert did not tell this one may.
+                    is_more_urgent || (incident.cause.state == CauseState::None && incident.is_searched_for(&alert))
                 }
                 None => {
                     incidents.push(Incident::open(&alert));
@@ -199,10 +200,7 @@ impl Records {
         if incident.service != service {
             return Ok(());
         }
-        for event in cause_events(answer, now_unix_nano) {
-            incident.add(event);
-        }
-        incident.cause = answer.status.clone();
+        incident.explain(answer.status.clone(), cause_events(answer, now_unix_nano));
         self.change(&[put_incident(&incident)?]).await
     }
 

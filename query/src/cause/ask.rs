@@ -10,12 +10,13 @@ use super::{
     markdown,
     plan::Plan,
     report::{Effort, Report},
-    window::{self, Anomaly},
+    window::{self, Anomaly, Went},
 };
 use crate::{
     Limits, Query, TimeRange,
     changes::Change,
     error::{Error, ErrorKind, Result},
+    slo::budget::Count,
 };
 
 const MINUTE: i64 = 60 * 1_000_000_000;
@@ -50,6 +51,12 @@ pub struct Request {
     pub baseline: Option<TimeRange>,
     /// How far back from now an incident is looked for, in nanoseconds, where no window is given.
     pub since_nano: Option<i64>,
+    /// The objective whose budget burns: its counts tell, better than all calls of the service, since when.
+    pub objective: Option<String>,
+}
+
+fn since(request: &Request) -> i64 {
+    request.since_nano.unwrap_or(DEFAULT_SINCE_NANO).clamp(MINUTE, PAST_NANO.1)
 }
 
 fn stretch(range: TimeRange) -> Stretch {
@@ -81,21 +88,29 @@ impl Query {
     async fn searched(&self, request: Request, limits: Limits) -> Result<Report> {
         let started = self.clock().monotonic();
         let loader = Loader { query: self, limits };
-        let (window, onset) = match request.window {
-            Some(window) => (stretch(window), None),
-            None => self.incident(&loader, &request).await?,
+        let is_looked_for = request.window.is_none();
+        let burning = if is_looked_for { self.burning(&request) } else { None };
+        let (window, onset) = match (request.window, burning) {
+            (Some(window), _) => (stretch(window), None),
+            (None, Some(Anomaly { window, onset })) => (window, Some(onset)),
+            (None, None) => self.incident(&loader, &request).await?,
         };
         let (facts, changes, sampled) = self.facts(&loader, &request, window).await?;
+        let objective = request.objective;
         // Some seconds of computing are no work for a thread that serves others.
         let explained = tokio::task::spawn_blocking(move || {
             let mut plan = Plan::new(&facts);
             plan.onset = onset.or(plan.onset);
+            plan.is_burning = burning.is_some();
+            plan.is_looked_for = is_looked_for;
             let report = explain::explain(&facts, &plan);
             (facts, plan, report)
         });
         let (facts, plan, mut report) =
             explained.await.map_err(|error| Error::internal(format!("the search for a cause failed: {error}")))?;
         report.changes = changes;
+        report.impact.error_budget_spent_ratio =
+            objective.and_then(|id| self.objectives().budget_spent_within(&id, window.from, window.to));
         for candidate in report.candidates.iter_mut().take(DRILLED) {
             let limits = impact::slow_limits(&facts, &plan, &candidate.service);
             let calls = loader.calls(&candidate.service, plan.sides.window, &limits).await?;
@@ -134,16 +149,41 @@ impl Query {
         Ok((facts, changes, sampled))
     }
 
+    /// When the objective that is asked about, or one of the service, began to burn, if it did: the newest time of all.
+    fn burning(&self, request: &Request) -> Option<Anomaly> {
+        let published = self.objectives().published();
+        let searched = self.times_searched(request);
+        let burns = |id: &str| {
+            let slots = self.objectives().slots(id, searched.from, searched.to);
+            let went = |(start, count): (i64, Count)| Went { start, calls: count.total, bad: count.total - count.good };
+            let slots: Vec<Went> = slots.into_iter().map(went).collect();
+            let found = window::burning(&slots)?;
+            let window = Stretch { to: found.window.to.min(searched.to), ..found.window };
+            Some(Anomaly { window, ..found })
+        };
+        request.objective.as_deref().and_then(burns).or_else(|| {
+            let of_service = published.statuses.iter().map(|status| &status.objective).filter(|objective| {
+                request.service.as_ref().is_some_and(|service| objective.indicator.service == *service)
+            });
+            // The widest of those that end last: what one operation shows late another one showed before.
+            let found = of_service.filter_map(|objective| burns(&objective.id));
+            found.max_by_key(|found| (found.window.to, std::cmp::Reverse(found.window.from)))
+        })
+    }
+
+    /// As long again before the time in which an incident is looked for: what is normal has to be seen as well.
+    fn times_searched(&self, request: &Request) -> Stretch {
+        let now = self.clock().now_unix_nano();
+        Stretch { from: now - 2 * since(request), to: now }
+    }
+
     /// The newest incident of the entry; the newest part of the time searched where there is none.
     async fn incident(&self, loader: &Loader<'_>, request: &Request) -> Result<(Stretch, Option<Stretch>)> {
-        let now = self.clock().now_unix_nano();
-        let since = request.since_nano.unwrap_or(DEFAULT_SINCE_NANO).clamp(MINUTE, PAST_NANO.1);
-        // As long again before: what is normal has to be seen as well.
-        let searched = Stretch { from: now - 2 * since, to: now };
+        let searched = self.times_searched(request);
         let slots = loader.slots(request.service.as_deref(), searched).await?;
         Ok(match window::anomaly(&slots) {
             Some(Anomaly { window, onset }) => (window, Some(onset)),
-            None => (Stretch { from: now - NEWEST_NANO.min(since), to: now }, None),
+            None => (Stretch { from: searched.to - NEWEST_NANO.min(since(request)), to: searched.to }, None),
         })
     }
 }

@@ -35,7 +35,8 @@ pub(crate) fn explain(facts: &Facts, plan: &Plan) -> Report {
         .collect();
     let confidence = confidence(&ranking.suspects);
     let suffered = Suffered::new(facts, plan, &ranking.forest);
-    let outcome = outcome(facts, plan, &ranking, suffered.is_hurt());
+    let is_hurt = if plan.is_burning { Some(true) } else { suffered.is_hurt() };
+    let outcome = outcome(facts, plan, &ranking, is_hurt);
     Report {
         service: facts.entry.map(|entry| facts.text(entry).to_owned()),
         window: span(plan.sides.window),
@@ -46,7 +47,7 @@ pub(crate) fn explain(facts: &Facts, plan: &Plan) -> Report {
         candidates,
         impact: suffered.impact(),
         changes: Vec::new(),
-        notes: notes(facts, &ranking, suffered.is_hurt()),
+        notes: notes(facts, &ranking, is_hurt),
         markdown: Texts::default(),
         effort: Effort {
             spans: facts.spans.len() as u64,
@@ -135,9 +136,14 @@ fn outcome(facts: &Facts, plan: &Plan, ranking: &Ranking, is_hurt: Option<bool>)
     if !comparable {
         return Outcome::NotEnoughData;
     }
+    let is_unhurt = is_hurt == Some(false);
+    if is_unhurt && plan.is_looked_for && plan.onset.is_none() {
+        // Nothing began, and nobody suffers: whatever else is new is not the cause of anything.
+        return Outcome::None;
+    }
     let score = |i: usize| ranking.suspects.get(i).map_or(0.0, |suspect: &Suspect| suspect.score);
     let lead = (score(0) - score(1)) / score(0).max(f64::MIN_POSITIVE);
-    let (least_score, least_lead) = if is_hurt == Some(false) { UNHURT } else { (LEAST_SCORE, LEAST_LEAD) };
+    let (least_score, least_lead) = if is_unhurt { UNHURT } else { (LEAST_SCORE, LEAST_LEAD) };
     if score(0) >= least_score && lead >= least_lead { Outcome::Found } else { Outcome::None }
 }
 

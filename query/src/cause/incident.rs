@@ -38,7 +38,12 @@ impl Explainer {
 #[async_trait]
 impl Causes for Explainer {
     async fn explain(&self, request: CauseRequest) -> Result<CauseAnswer> {
-        let question = Request { service: Some(request.service), since_nano: Some(SINCE_NANO), ..Request::default() };
+        let question = Request {
+            service: Some(request.service),
+            objective: Some(request.objective),
+            since_nano: Some(SINCE_NANO),
+            ..Request::default()
+        };
         let limits = Limits { timeout: Some(self.timeout), ..Limits::default() };
         let report = self.query.cause(question, limits).await?;
         let answer = in_short(&report, &request.incident);

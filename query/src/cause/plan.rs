@@ -16,6 +16,10 @@ pub(crate) struct Plan {
     pub times: Times,
     /// Between the entry's last good and first bad moment.
     pub onset: Option<Stretch>,
+    /// An objective says that calls are worse than before.
+    pub is_burning: bool,
+    /// Nobody said when: the window is where trouble was looked for.
+    pub is_looked_for: bool,
 }
 
 impl Plan {
@@ -36,7 +40,7 @@ impl Plan {
         let onset = window::onset(&quiet, &during);
         let between = Stretch { from: baseline.to.min(window.from), to: window.from };
         let sides = Sides { baseline, between, window };
-        Self { sides, times: times(facts), onset }
+        Self { sides, times: times(facts), onset, is_burning: false, is_looked_for: false }
     }
 }
 

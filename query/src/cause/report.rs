@@ -112,6 +112,9 @@ pub struct Impact {
     pub failed: u64,
     /// How many took longer than 95 of 100 in the baseline.
     pub slow: u64,
+    /// Share of the error budget that the window has spent, of the objective that was asked about.
+    #[serde(default)]
+    pub error_budget_spent_ratio: Option<f64>,
 }
 
 /// What it cost to find out.

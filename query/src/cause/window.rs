@@ -19,6 +19,8 @@ const BAD: f64 = 3.0;
 const MOST: f64 = 4.0;
 /// Share of bad slots that a baseline may have.
 const TOLERATED: f64 = 0.1;
+/// Logarithm of how much likelier two ratios must be than one for an objective to burn.
+const BURNING: f64 = 8.0;
 /// Shortest and longest baseline chosen.
 const BASELINE_NANO: (i64, i64) = (5 * 60 * 1_000_000_000, 60 * 60 * 1_000_000_000);
 
@@ -93,6 +95,53 @@ pub(crate) fn anomaly(slots: &[Slot]) -> Option<Anomaly> {
     let first_bad = (from..=last).find(|i| measures[*i] >= BAD).unwrap_or(from);
     let onset = Stretch { from: slots[from].start, to: slots[first_bad].start + SLOT_NANO };
     Some(Anomaly { window: Stretch { from: slots[from].start, to: slots[last].start + SLOT_NANO }, onset })
+}
+
+/// How an objective's calls went in one slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Went {
+    pub start: i64,
+    pub calls: f64,
+    pub bad: f64,
+}
+
+/// When the newest stretch was whose calls were bad more often than before: it begins, and ends, where the likelihood of one
+/// ratio before and another after is largest, if it is well above that of one ratio for all. Source: Hinkley, Inference about
+/// the change-point in a sequence of binomial variables, 1970.
+pub(crate) fn burning(slots: &[Went]) -> Option<Anomaly> {
+    let from = split(slots, |before, after| after > before)?;
+    let to = split(&slots[from..], |before, after| after < before).map_or(slots.len(), |end| from + end);
+    // What is over may have been followed by another.
+    if let Some(newer) = slots.get(to..).and_then(burning) {
+        return Some(newer);
+    }
+    let onset = Stretch { from: slots[from].start, to: slots[from].start + SLOT_NANO };
+    Some(Anomaly { window: Stretch { from: onset.from, to: slots[to - 1].start + SLOT_NANO }, onset })
+}
+
+/// The slot from which the ratio of bad calls is another one, in the direction that is looked for.
+fn split(slots: &[Went], is_wanted: impl Fn(f64, f64) -> bool) -> Option<usize> {
+    let (all, all_bad) = slots.iter().fold((0.0, 0.0), |(n, bad), slot| (n + slot.calls, bad + slot.bad));
+    let (mut before, mut before_bad) = (0.0, 0.0);
+    let mut best: Option<(f64, usize)> = None;
+    for (i, slot) in slots.iter().enumerate() {
+        let (after, after_bad) = (all - before, all_bad - before_bad);
+        // Bad of `before` times all of `after`, and the other way round: ratios without a division by nothing.
+        if slot.calls > 0.0 && before > 0.0 && is_wanted(before_bad * after, after_bad * before) {
+            let gain = likelihood(before, before_bad) + likelihood(after, after_bad) - likelihood(all, all_bad);
+            if best.is_none_or(|(most, _)| gain > most) {
+                best = Some((gain, i));
+            }
+        }
+        (before, before_bad) = (before + slot.calls, before_bad + slot.bad);
+    }
+    best.filter(|(gain, _)| *gain >= BURNING).map(|(_, i)| i)
+}
+
+/// Logarithm of the largest likelihood of so many bad calls of so many.
+fn likelihood(calls: f64, bad: f64) -> f64 {
+    let part = |share: f64| if share > 0.0 { share * (share / calls).ln() } else { 0.0 };
+    part(bad) + part(calls - bad)
 }
 
 /// When, inside a window that was given, the entry began to be unlike its baseline.
@@ -174,6 +223,27 @@ mod tests {
         young[..60].iter_mut().for_each(|slot| slot.calls = 0);
         assert_eq!(anomaly(&young), None);
         assert_eq!(onset(&slots(60, 0..0), &slots(30, 0..0)), None);
+    }
+
+    /// Rarely called: two calls a slot, of a hundred one bad; while it is sick, half of them.
+    fn went(count: i64, is_sick: impl Fn(i64) -> bool) -> Vec<Went> {
+        let bad = |i: i64| f64::from(u8::from(i % 50 == 0 || is_sick(i)));
+        (0..count).map(|i| Went { start: i * SLOT_NANO, calls: 2.0, bad: bad(i) }).collect()
+    }
+
+    fn burns(slots: &[Went]) -> Option<(i64, i64)> {
+        burning(slots).map(|found| (found.window.from / SLOT_NANO, found.window.to / SLOT_NANO))
+    }
+
+    #[test]
+    fn an_objective_burns_from_where_its_bad_calls_begin() {
+        assert_eq!(burns(&went(240, |i| i >= 235)), Some((235, 240)));
+        assert_eq!(burns(&went(240, |_| false)), None);
+        assert_eq!(burns(&[]), None);
+        // What is over ends, and what follows it is the newest.
+        assert_eq!(burns(&went(240, |i| (101..130).contains(&i))), Some((100, 130)));
+        assert_eq!(burns(&went(240, |i| (101..130).contains(&i) || i >= 235)), Some((235, 240)));
+        assert_eq!(burns(&went(100, |i| i < 40)), None, "better than before is no trouble");
     }
 
     #[test]

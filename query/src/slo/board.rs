@@ -1,6 +1,7 @@
 //! How every objective stands now, for whoever asks.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use super::{
         Count, Facts, Pair, PairStatus, State, budget_left_ratio, burn_rate, has_history, pairs, state,
         time_to_exhaustion,
     },
-    counts::{Counts, Point},
+    counts::{Counts, Point, SLOT_NANO},
 };
 
 /// The service has sent nothing for so long: it is not seen; nothing was counted for so long: it is not called.
@@ -46,6 +47,8 @@ pub struct File {
     pub path: String,
     /// Objectives of it that are in force.
     pub objectives: Vec<String>,
+    /// Names of the documents that these come from.
+    pub slos: BTreeSet<String>,
     /// Why what it says now is not in force.
     pub problem: Option<Problem>,
     /// When what is in force was read.
@@ -114,6 +117,23 @@ impl Board {
             count.total - count.good
         };
         times.iter().map(bad).collect()
+    }
+
+    /// Share of an objective's error budget that a stretch of time has spent; `None` for an unknown one, or without any budget.
+    pub(crate) fn budget_spent_within(&self, id: &str, start: i64, end: i64) -> Option<f64> {
+        let published = self.published();
+        let status = published.statuses.iter().find(|status| status.objective.id == id)?;
+        let budget = status.count.total * (1.0 - status.objective.target_ratio);
+        let bad = self.bad_within(id, &[(start, end)])[0];
+        (budget > 0.0).then(|| bad / budget)
+    }
+
+    /// What was counted of one objective within `[start, end)`, by slots of [`SLOT_NANO`] with their starts.
+    pub(crate) fn slots(&self, id: &str, start: i64, end: i64) -> Vec<(i64, Count)> {
+        let watched = self.watched();
+        let Some(watched) = watched.iter().find(|watched| watched.objective.id == id) else { return Vec::new() };
+        let starts = (start.div_euclid(SLOT_NANO)..).map(|slot| slot * SLOT_NANO).take_while(|slot| *slot < end);
+        starts.map(|slot| (slot, watched.counts.calls_over(SLOT_NANO, slot + SLOT_NANO))).collect()
     }
 
     pub(crate) fn watched(&self) -> MutexGuard<'_, Vec<Watched>> {

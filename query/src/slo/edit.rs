@@ -7,7 +7,6 @@ use std::{
 
 use config::objective::{Library, MAX_FILE_BYTES, directory};
 
-use super::board::File;
 use crate::{
     Query,
     error::{Error, Result},
@@ -50,22 +49,15 @@ impl Query {
     /// The file with the objectives of this name: the one they are in, or the one that a put would have made.
     fn file_of(&self, directory: &Path, name: &str) -> Result<Option<PathBuf>> {
         let published = self.objectives().published();
-        let has_it = |file: &&File| file.objectives.iter().any(|id| is_of(id, name));
-        let Some(file) = published.files.iter().find(has_it) else {
+        let Some(file) = published.files.iter().find(|file| file.slos.contains(name)) else {
             let made = directory.join(format!("{name}.yaml"));
             return Ok(is_file_name(name).then_some(made).filter(|path| path.is_file()));
         };
-        if file.objectives.iter().all(|id| is_of(id, name)) {
+        if file.slos.len() == 1 {
             return Ok(Some(PathBuf::from(&file.path)));
         }
         Err(Error::impossible(format!("{} has other objectives too", file.path)).hint("change the file itself"))
     }
-}
-
-/// Whether an id is one of a document's.
-fn is_of(id: &str, name: &str) -> bool {
-    let is_number = |rest: &str| rest.strip_prefix('.').is_some_and(|number| number.parse::<u32>().is_ok());
-    id.strip_prefix(name).is_some_and(|rest| rest.is_empty() || is_number(rest))
 }
 
 /// A name of a document is a name of a file: letters, digits, `-`, `_` and `.`, not hidden.

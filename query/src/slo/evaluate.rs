@@ -284,7 +284,11 @@ impl Evaluator {
         };
         let watched: Vec<Arc<Objective>> =
             self.board.watched().iter().map(|watched| Arc::clone(&watched.objective)).collect();
-        let transitions = transitions(&watched, pairs, &mut firing, self.keep_firing_nano, now);
+        let mut transitions = transitions(&watched, pairs, &mut firing, self.keep_firing_nano, now);
+        // What a file promised that was never read is not known: nothing that fires can be said to be gone.
+        if self.library.is_known() {
+            transitions.resolved.extend(orphans(&watched, &firing, now));
+        }
         if transitions.fired.is_empty() && transitions.resolved.is_empty() {
             self.firing = Some(firing);
             return Ok(Committed::default());
@@ -365,6 +369,7 @@ impl Evaluator {
         let file = |file: config::objective::FileStatus<'_>| File {
             path: self.directory.join(file.name).display().to_string(),
             objectives: file.objectives.iter().map(|objective| objective.id.clone()).collect(),
+            slos: file.objectives.iter().map(|objective| objective.slo.clone()).collect(),
             problem: file.problem.cloned(),
             loaded_unix_nano: file.loaded_unix_nano,
             text: file.text.into(),
@@ -430,11 +435,14 @@ fn transitions(
             }
         }
     }
-    // An objective that is gone cannot burn.
+    transitions
+}
+
+/// Alerts that are over because their objective is gone: it cannot burn.
+fn orphans(watched: &[Arc<Objective>], firing: &HashMap<(String, Severity), Firing>, now: i64) -> Vec<Alert> {
     let ids: HashSet<&str> = watched.iter().map(|objective| objective.id.as_str()).collect();
     let orphans = firing.values().filter(|firing| !ids.contains(firing.alert.objective.as_str()));
-    transitions.resolved.extend(orphans.map(|firing| firing.alert.resolved(now)));
-    transitions
+    orphans.map(|firing| firing.alert.resolved(now)).collect()
 }
 
 fn new_alert(objective: &Objective, severity: Severity, reason: &PairStatus, now: i64) -> Alert {

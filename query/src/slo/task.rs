@@ -28,6 +28,8 @@ use crate::{
 const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
 /// A task that panicked is started again after this.
 const RESTART: Duration = Duration::from_secs(1);
+/// Seconds after which a cause that was not found is looked for again, while its incident is open.
+const SEARCH_AGAIN_SECONDS: [u64; 5] = [15, 30, 60, 120, 300];
 /// What keeping the report may take beyond the search's `cause.timeout`.
 const CAUSE_GRACE: Duration = Duration::from_secs(10);
 
@@ -134,13 +136,10 @@ impl Context {
             (Ok(incidents), Ok(alerts)) => (incidents, alerts),
             (Err(error), _) | (_, Err(error)) => return tracing::warn!(%error, "open incidents cannot be read"),
         };
-        for incident in incidents.into_iter().filter(|incident| incident.cause.state == CauseState::Running) {
+        for incident in incidents.into_iter() {
             // The alert that says where: the first of the most urgent ones.
-            let of_incident = alerts.iter().filter(|alert| {
-                alert.incident == incident.id
-                    && alert.severity == incident.severity
-                    && alert.service == incident.service
-            });
+            let of_incident =
+                alerts.iter().filter(|alert| alert.incident == incident.id && incident.is_searched_for(alert));
             if let Some(alert) = of_incident.min_by_key(|alert| alert.started_unix_nano) {
                 searches.spawn(self.clone().explain(incident.id, alert.clone()));
             }
@@ -157,16 +156,35 @@ impl Context {
         }
     }
 
-    /// Asks why, and writes the answer into the incident.
+    /// Asks why, and writes the answer into the incident. Where nothing is found, asks again while the incident is open:
+    /// a minute of trouble may say what its first seconds did not.
     async fn explain(self, incident: String, alert: Alert) {
-        let service = alert.service.clone();
-        let kept = match self.answer(&incident, alert).await {
-            Ok(answer) => self.records.explained(&incident, &service, &answer, self.clock.now_unix_nano()).await,
-            Err(summary) => self.records.not_explained(&incident, &service, summary).await,
+        for pause in SEARCH_AGAIN_SECONDS.map(Duration::from_secs).into_iter().map(Some).chain([None]) {
+            let is_found = self.explain_once(&incident, &alert).await;
+            let Some(pause) = pause.filter(|_| !is_found) else { return };
+            self.clock.sleep(pause).await;
+            match self.records.incident(&incident).await {
+                // A more urgent alert has a search of its own.
+                Ok(open) if open.is_searched_for(&alert) => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// Whether that is the end of it: a cause was found, or there cannot be an answer.
+    async fn explain_once(&self, incident: &str, alert: &Alert) -> bool {
+        let now = || self.clock.now_unix_nano();
+        let (kept, is_found) = match self.answer(incident, alert.clone()).await {
+            Ok(answer) => {
+                let kept = self.records.explained(incident, &alert.service, &answer, now()).await;
+                (kept, answer.status.state == CauseState::Found)
+            }
+            Err(summary) => (self.records.not_explained(incident, &alert.service, summary).await, true),
         };
         if let Err(error) = kept {
             tracing::warn!(incident, %error, "the cause was not written down");
         }
+        is_found
     }
 
     async fn answer(
@@ -230,10 +248,11 @@ mod tests {
     };
 
     const NOW: i64 = 1_795_000_000_000_000_000;
+    const SECOND: i64 = 1_000_000_000;
 
     /// Answers by the service it is asked about.
     #[derive(Debug)]
-    struct Oracle;
+    struct Oracle(Clock);
 
     #[async_trait]
     impl Causes for Oracle {
@@ -242,6 +261,11 @@ mod tests {
                 "fails" => Err(Error::internal("no rows")),
                 "panics" => panic!("a bug of the search"),
                 "hangs" => std::future::pending().await,
+                // Little is known at first.
+                "young" if request.fired_unix_nano + SECOND > self.0.now_unix_nano() => {
+                    let status = CauseStatus::only(CauseState::NotEnoughData);
+                    Ok(CauseAnswer { status, onset_unix_nano: None, changes: Vec::new() })
+                }
                 service => {
                     let status =
                         CauseStatus { service: Some(service.to_owned()), ..CauseStatus::only(CauseState::Found) };
@@ -252,7 +276,7 @@ mod tests {
     }
 
     /// How the search from an alert of this service ends.
-    async fn searched(service: &str, causes: Option<Arc<dyn Causes>>) -> CauseStatus {
+    async fn searched(service: &str, has_oracle: bool) -> CauseStatus {
         let records = Records::new(Arc::new(MemoryCatalog::new()));
         let fired = Transitions { fired: vec![alert(service, NOW)], resolved: Vec::new() };
         let committed = records.commit(fired, &Neighbours::default(), &[], NOW).await.unwrap();
@@ -263,7 +287,7 @@ mod tests {
             records: records.clone(),
             config: Arc::new(testing::config()),
             clock: clock.clone(),
-            causes,
+            causes: has_oracle.then(|| Arc::new(Oracle(clock.clone())) as Arc<dyn Causes>),
             wake: watch::channel(0).0,
         };
         let search = tokio::spawn(context.explain(incident.clone(), alert));
@@ -278,17 +302,18 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn every_search_ends_and_its_incident_says_how() {
-        let oracle = || Some(Arc::new(Oracle) as Arc<dyn Causes>);
-        let found = searched("payment", oracle()).await;
-        assert_eq!((found.state, found.service.as_deref()), (CauseState::Found, Some("payment")));
+        for service in ["payment", "young"] {
+            let found = searched(service, true).await;
+            assert_eq!((found.state, found.service.as_deref()), (CauseState::Found, Some(service)));
+        }
         for (service, expected) in [
             ("fails", "no report: no rows"),
             ("panics", "no report: the search failed inside the server"),
             ("hangs", "no report: it took too long"),
         ] {
-            let cause = searched(service, oracle()).await;
+            let cause = searched(service, true).await;
             assert_eq!((cause.state, cause.summary.unwrap().en.as_str()), (CauseState::Failed, expected));
         }
-        assert_eq!(searched("payment", None).await.state, CauseState::Failed);
+        assert_eq!(searched("payment", false).await.state, CauseState::Failed);
     }
 }

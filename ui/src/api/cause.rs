@@ -78,8 +78,8 @@ pub(crate) async fn ask(Extracted(state): Extracted<State>, body: Bytes) -> Answ
     let language = Language::named(body.language.as_deref())?;
     let timeout = body.timeout.as_deref().map(params::duration).transpose()?.unwrap_or(state.config().cause.timeout);
     let timeout = timeout.min(state.config().query.max_timeout);
-    let body = CauseBody { service: asked_service(&state, &body).await?, ..body };
-    let request = request(body, state.process().now_unix_nano())?;
+    let (service, objective) = asked(&state, &body).await?;
+    let request = request(CauseBody { service, ..body }, objective, state.process().now_unix_nano())?;
     let longest = state.config().cause.window_max;
     let since = request.since_nano.map_or(0, i64::unsigned_abs);
     let asked = request.window.map_or(since, query::TimeRange::duration_nano);
@@ -94,19 +94,20 @@ pub(crate) async fn ask(Extracted(state): Extracted<State>, body: Bytes) -> Answ
     Ok(Json(shown(&state, kept, language)))
 }
 
-/// The service that the question is about: named, or that of the objective or alert named.
-async fn asked_service(state: &State, body: &CauseBody) -> Answer<Option<String>> {
+/// The service that the question is about, named or that of the objective or alert named, and that objective.
+async fn asked(state: &State, body: &CauseBody) -> Answer<(Option<String>, Option<String>)> {
     match (&body.service, &body.slo, &body.alert) {
-        (service, None, None) => Ok(service.clone()),
+        (service, None, None) => Ok((service.clone(), None)),
         (None, Some(slo), None) => {
             let published = state.query().objectives().published();
-            Ok(Some(super::slo::find(&published, slo)?.objective.indicator.service.clone()))
+            let objective = &super::slo::find(&published, slo)?.objective;
+            Ok((Some(objective.indicator.service.clone()), Some(objective.id.clone())))
         }
         (None, None, Some(id)) => {
             let alerts = state.query().records()?.alerts().await?;
             let alert = alerts.into_iter().find(|alert| alert.id == *id);
             let alert = alert.ok_or_else(|| Problem::not_found(format!("there is no alert {id:?}")))?;
-            Ok(Some(alert.service))
+            Ok((Some(alert.service), Some(alert.objective)))
         }
         _ => Err(Problem::invalid("more than one of service, slo and alert is given, expected one")),
     }
@@ -142,7 +143,7 @@ pub(crate) async fn list(
     Ok(Json(wire::Causes { causes }))
 }
 
-fn request(body: CauseBody, now_unix_nano: i64) -> Answer<cause::Request> {
+fn request(body: CauseBody, objective: Option<String>, now_unix_nano: i64) -> Answer<cause::Request> {
     let since_nano = match body.since.as_deref().map(params::duration).transpose()? {
         Some(since) => Some(i64::try_from(since.as_nanos()).map_err(|_| Problem::invalid("`since` is too long"))?),
         None => None,
@@ -159,7 +160,8 @@ fn request(body: CauseBody, now_unix_nano: i64) -> Answer<cause::Request> {
         Some(range) => params::optional_range(Some(&range.from), Some(&range.to), now_unix_nano)?,
         None => None,
     };
-    Ok(cause::Request { service: body.service.filter(|service| !service.is_empty()), window, baseline, since_nano })
+    let service = body.service.filter(|service| !service.is_empty());
+    Ok(cause::Request { service, window, baseline, since_nano, objective })
 }
 
 fn outcome(outcome: Outcome) -> String {
@@ -214,7 +216,7 @@ pub(crate) fn shown(state: &State, kept: Kept, language: Language) -> wire::Caus
             calls: report.impact.calls,
             failed: report.impact.failed,
             slow: report.impact.slow,
-            error_budget_spent_ratio: None,
+            error_budget_spent_ratio: report.impact.error_budget_spent_ratio,
         },
         changes: report.changes.into_iter().map(changes::shown).collect(),
         notes: report.notes.into_iter().map(texts).collect(),
@@ -278,7 +280,7 @@ mod tests {
     const NOW: i64 = 1_795_000_000_000_000_000;
 
     fn asked(json: &str) -> Answer<cause::Request> {
-        request(serde_json::from_str(json).unwrap(), NOW)
+        request(serde_json::from_str(json).unwrap(), None, NOW)
     }
 
     #[test]

@@ -4,7 +4,11 @@ use config::objective::{Bad, Budgeting, Indicator};
 use storage::catalog::MemoryCatalog;
 
 use super::*;
-use crate::{slo::budget::pairs, testing};
+use crate::{
+    alert::{incident::Neighbours, testing::alert},
+    slo::budget::pairs,
+    testing,
+};
 
 const NOW: i64 = 1_795_000_000_000_000_000;
 const KEEP: i64 = 60_000_000_000;
@@ -62,9 +66,9 @@ fn an_objective_that_is_gone_ends_its_alerts() {
     let mut firing = HashMap::new();
     let first = transitions(&[objective("a")], &[speeds(20.0)], &mut firing, KEEP, NOW);
     fired(&mut firing, &first);
-    let gone = transitions(&[objective("b")], &[speeds(0.0)], &mut firing, KEEP, NOW + 5);
-    assert_eq!(gone.resolved.len(), 2);
-    assert!(gone.resolved.iter().all(|alert| alert.resolved_unix_nano == Some(NOW + 5)));
+    let gone = orphans(&[objective("b")], &firing, NOW + 5);
+    assert_eq!(gone.len(), 2);
+    assert!(gone.iter().all(|alert| alert.resolved_unix_nano == Some(NOW + 5)));
 }
 
 const DOCUMENT: &str = "\
@@ -106,6 +110,26 @@ async fn files_are_taken_over_with_the_next_evaluation() {
     std::fs::remove_file(&file).unwrap();
     evaluator.evaluate().await.unwrap();
     assert!(query.objectives().published().statuses.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_stays_while_a_file_was_never_readable_since_the_start() {
+    let home = tempfile::tempdir().unwrap();
+    let mut config = testing::config();
+    config.objective.directory = home.path().to_owned();
+    let records = Records::new(Arc::new(MemoryCatalog::new()));
+    let fired = Transitions { fired: vec![alert("shop", NOW)], resolved: Vec::new() };
+    records.commit(fired, &Neighbours::default(), &[], NOW).await.unwrap();
+    let mut evaluator = Evaluator::new(&testing::Rows::default().query(), records.clone(), &config);
+
+    let file = home.path().join("shop.yaml");
+    std::fs::write(&file, "kind: [").unwrap();
+    evaluator.evaluate().await.unwrap();
+    assert!(records.alerts().await.unwrap()[0].is_firing(), "its objective may be in the file");
+
+    std::fs::write(&file, DOCUMENT).unwrap();
+    evaluator.evaluate().await.unwrap();
+    assert!(!records.alerts().await.unwrap()[0].is_firing(), "it is in no file");
 }
 
 #[tokio::test(flavor = "multi_thread")]
