@@ -64,6 +64,25 @@ fn id(trace: u8) -> String {
 }
 
 impl Filter {
+    fn names_traces(&self) -> bool {
+        match self {
+            Self::Trace(_) | Self::Traces(..) => true,
+            Self::And(a, b) | Self::Or(a, b) => a.names_traces() || b.names_traces(),
+            Self::Not(a) => a.names_traces(),
+            _ => false,
+        }
+    }
+
+    /// Whether `AND` joins two conditions on the trace.
+    fn joins_lists(&self) -> bool {
+        match self {
+            Self::And(a, b) => a.names_traces() && b.names_traces() || a.joins_lists() || b.joins_lists(),
+            Self::Or(a, b) => a.joins_lists() || b.joins_lists(),
+            Self::Not(a) => a.joins_lists(),
+            _ => false,
+        }
+    }
+
     fn sql(&self) -> String {
         let time = |nano: i64| format!("to_timestamp_nanos({nano})");
         match self {
@@ -130,7 +149,13 @@ impl Filter {
     }
 }
 
+/// DataFusion makes `false` of lists of one column that have nothing in common, where SQL says `NULL` for a row without a
+/// value: under a `NOT` that row is in its answer and not in ours.
 fn filter() -> impl Strategy<Value = Filter> {
+    any_filter().prop_filter("lists of one column joined by AND", |filter| !filter.joins_lists())
+}
+
+fn any_filter() -> impl Strategy<Value = Filter> {
     let leaf = prop_oneof![
         (0..SERVICES.len(), any::<bool>()).prop_map(|(n, equal)| Filter::Service(n, equal)),
         (0..600i64).prop_map(Filter::After),
