@@ -276,8 +276,12 @@ impl Incident {
 
     /// Whether its cause is still looked for, from this alert: it is open, and nothing more urgent fires.
     pub fn is_searched_for(&self, alert: &Alert) -> bool {
-        let is_open = self.resolved_unix_nano.is_none() && self.cause.state != CauseState::Found;
-        is_open && self.severity == alert.severity && self.service == alert.service
+        self.resolved_unix_nano.is_none() && self.cause.state != CauseState::Found && self.is_about(alert)
+    }
+
+    /// Whether this alert, or one as urgent of the same service, says what the incident is about.
+    pub fn is_about(&self, alert: &Alert) -> bool {
+        self.severity == alert.severity && self.service == alert.service
     }
 
     /// The search for its cause ended so. What an earlier one said of the time before is replaced; what was found stays found.

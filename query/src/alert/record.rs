@@ -141,7 +141,7 @@ impl Records {
                     let is_more_urgent = alert.severity > incident.severity;
                     incident.join(&alert);
                     // What the first alert did not tell this one may.
-                    is_more_urgent || (incident.cause.state == CauseState::None && incident.is_searched_for(&alert))
+                    is_more_urgent || (incident.cause.state != CauseState::Running && incident.is_searched_for(&alert))
                 }
                 None => {
                     incidents.push(Incident::open(&alert));
@@ -183,7 +183,7 @@ impl Records {
         self.change(&changes).await
     }
 
-    /// The search for an incident's cause, from this service on, has ended. One that was overtaken by a more urgent alert
+    /// The search for an incident's cause, from this alert on, has ended. One that was overtaken by a more urgent alert
     /// changes nothing.
     ///
     /// # Errors
@@ -191,27 +191,27 @@ impl Records {
     pub async fn explained(
         &self,
         incident: &str,
-        service: &str,
+        alert: &Alert,
         answer: &CauseAnswer,
         now_unix_nano: i64,
     ) -> Result<()> {
         let _turn = self.turn().await;
         let mut incident = self.incident(incident).await?;
-        if incident.service != service {
+        if !incident.is_about(alert) {
             return Ok(());
         }
         incident.explain(answer.status.clone(), cause_events(answer, now_unix_nano));
         self.change(&[put_incident(&incident)?]).await
     }
 
-    /// As [`Self::explained`], for a search that has failed.
+    /// As [`Self::explained`], for a search that has failed. What an earlier one has said stays.
     ///
     /// # Errors
     /// `NotFound`, `Unavailable`.
-    pub async fn not_explained(&self, incident: &str, service: &str, summary: Texts) -> Result<()> {
+    pub async fn not_explained(&self, incident: &str, alert: &Alert, summary: Texts) -> Result<()> {
         let _turn = self.turn().await;
         let mut incident = self.incident(incident).await?;
-        if incident.service != service {
+        if !incident.is_about(alert) || incident.cause.state != CauseState::Running {
             return Ok(());
         }
         incident.cause = CauseStatus { summary: Some(summary), ..CauseStatus::only(CauseState::Failed) };
@@ -458,8 +458,8 @@ mod tests {
         let status = CauseStatus { report: Some("r1".to_owned()), ..CauseStatus::only(CauseState::Found) };
         let changes = vec![(NOW - 9, "payment".to_owned(), Texts::new("payment 1.2", "payment 1.2"))];
         let answer = CauseAnswer { status, onset_unix_nano: Some(NOW - 5), changes };
-        records.explained(&id, "checkout", &answer, NOW + 3).await.unwrap();
-        records.not_explained(&id, "web", Texts::new("overtaken", "已过时")).await.unwrap();
+        records.explained(&id, &alert("checkout", NOW), &answer, NOW + 3).await.unwrap();
+        records.not_explained(&id, &alert("web", NOW), Texts::new("overtaken", "已过时")).await.unwrap();
         let incident = records.incident(&id).await.unwrap();
         let kinds: Vec<&str> = incident.timeline.iter().map(|event| event.kind.as_str()).collect();
         assert_eq!(kinds, ["change", "onset", "alert_firing", "report", "note"]);

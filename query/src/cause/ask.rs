@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use config::objective::Objective;
+
 use super::{
     changed, drill, explain,
     facts::{self, Facts, Stretch},
@@ -149,24 +151,30 @@ impl Query {
         Ok((facts, changes, sampled))
     }
 
-    /// When the objective that is asked about, or one of the service, began to burn, if it did: the newest time of all.
+    /// When the objective that is asked about, or one of the service's or of all, began to burn: the newest time.
     fn burning(&self, request: &Request) -> Option<Anomaly> {
         let published = self.objectives().published();
         let searched = self.times_searched(request);
-        let burns = |id: &str| {
-            let slots = self.objectives().slots(id, searched.from, searched.to);
+        let burns = |objective: &Objective| {
+            let slots = self.objectives().slots(&objective.id, searched.from, searched.to);
             let went = |(start, count): (i64, Count)| Went { start, calls: count.total, bad: count.total - count.good };
             let slots: Vec<Went> = slots.into_iter().map(went).collect();
             let found = window::burning(&slots)?;
+            // Somewhat more than before may still be within the budget.
+            let inside = slots.iter().filter(|slot| found.window.contains(slot.start));
+            let (calls, bad) = inside.fold((0.0, 0.0), |(calls, bad), slot| (calls + slot.calls, bad + slot.bad));
             let window = Stretch { to: found.window.to.min(searched.to), ..found.window };
-            Some(Anomaly { window, ..found })
+            (bad > calls * (1.0 - objective.target_ratio)).then_some(Anomaly { window, ..found })
         };
-        request.objective.as_deref().and_then(burns).or_else(|| {
-            let of_service = published.statuses.iter().map(|status| &status.objective).filter(|objective| {
-                request.service.as_ref().is_some_and(|service| objective.indicator.service == *service)
-            });
+        let objectives = || published.statuses.iter().map(|status| &*status.objective);
+        let asked = objectives().find(|objective| request.objective.as_ref() == Some(&objective.id));
+        asked.and_then(burns).or_else(|| {
+            let is_of_service = |objective: &&Objective| {
+                request.service.as_ref().is_none_or(|name| objective.indicator.service == *name)
+            };
+            let of_service = objectives().filter(is_of_service);
             // The widest of those that end last: what one operation shows late another one showed before.
-            let found = of_service.filter_map(|objective| burns(&objective.id));
+            let found = of_service.filter_map(burns);
             found.max_by_key(|found| (found.window.to, std::cmp::Reverse(found.window.from)))
         })
     }

@@ -304,8 +304,6 @@ fn nothing_is_claimed_where_nobody_is_worse_off() {
     assert_eq!(explain(&loud, &Plan { is_looked_for: true, ..plan }).outcome, Outcome::None);
     // The same is an answer where an objective says that somebody did notice.
     let plan = Plan { is_burning: true, ..Plan::new(&facts()) };
-    let r = explain(&facts(), &plan);
-    eprintln!("SC {:?}", r.candidates.iter().map(|c| (c.service.clone(), c.score)).collect::<Vec<_>>());
     assert_eq!(named(&explain(&facts(), &plan)).0, "stock");
     assert!(report.notes.iter().any(|note| note.en.contains("nothing to explain")), "{:?}", report.notes);
 }

@@ -109,7 +109,11 @@ pub(crate) struct Went {
 /// ratio before and another after is largest, if it is well above that of one ratio for all. Source: Hinkley, Inference about
 /// the change-point in a sequence of binomial variables, 1970.
 pub(crate) fn burning(slots: &[Went]) -> Option<Anomaly> {
-    let from = split(slots, |before, after| after > before)?;
+    let Some(from) = split(slots, |before, after| after > before) else {
+        // What is over may be all there is to see, or hide what followed it.
+        let end = split(slots, |before, after| after < before)?;
+        return burning(&slots[end..]);
+    };
     let to = split(&slots[from..], |before, after| after < before).map_or(slots.len(), |end| from + end);
     // What is over may have been followed by another.
     if let Some(newer) = slots.get(to..).and_then(burning) {
@@ -244,6 +248,7 @@ mod tests {
         assert_eq!(burns(&went(240, |i| (101..130).contains(&i))), Some((100, 130)));
         assert_eq!(burns(&went(240, |i| (101..130).contains(&i) || i >= 235)), Some((235, 240)));
         assert_eq!(burns(&went(100, |i| i < 40)), None, "better than before is no trouble");
+        assert_eq!(burns(&went(240, |i| i < 100 || (i > 200 && i % 3 == 0))), Some((200, 240)), "nor does it hide any");
     }
 
     #[test]

@@ -75,6 +75,8 @@ pub struct Evaluator {
     /// The library is ahead of what is watched.
     is_stale: bool,
     matcher: Matcher,
+    /// Ids of all objectives that were ever watched.
+    known: HashSet<String>,
     /// Latest slot with any span, by service.
     seen: HashMap<String, i64>,
     /// `None` until they are read from the catalog, and after a transaction whose end is not known.
@@ -101,6 +103,7 @@ impl Evaluator {
             is_read: false,
             is_stale: false,
             matcher: Matcher::default(),
+            known: HashSet::new(),
             seen: HashMap::new(),
             firing: None,
             read_unix_nano: i64::MIN,
@@ -182,6 +185,7 @@ impl Evaluator {
             Watched { objective, ..held }
         }));
         self.matcher = recent_matcher(&watched);
+        self.known.extend(watched.iter().map(|watched| watched.objective.id.clone()));
         Ok(())
     }
 
@@ -285,10 +289,10 @@ impl Evaluator {
         let watched: Vec<Arc<Objective>> =
             self.board.watched().iter().map(|watched| Arc::clone(&watched.objective)).collect();
         let mut transitions = transitions(&watched, pairs, &mut firing, self.keep_firing_nano, now);
-        // What a file promised that was never read is not known: nothing that fires can be said to be gone.
-        if self.library.is_known() {
-            transitions.resolved.extend(orphans(&watched, &firing, now));
-        }
+        // An objective that this process has never watched may be in a file that it could not read yet.
+        let is_gone = |id: &str| self.known.contains(id) || self.library.is_known();
+        let orphans = orphans(&watched, &firing, now);
+        transitions.resolved.extend(orphans.into_iter().filter(|alert| is_gone(&alert.objective)));
         if transitions.fired.is_empty() && transitions.resolved.is_empty() {
             self.firing = Some(firing);
             return Ok(Committed::default());

@@ -1,6 +1,6 @@
 //! What runs beside the questions: evaluations, couriers, searches for causes. Each is started again should it panic.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use config::Config;
 use futures::FutureExt as _;
@@ -14,7 +14,6 @@ use crate::{
     alert::{
         causes::{CauseRequest, Causes},
         deliver::Courier,
-        incident::CauseState,
         notify::{DeliveryState, Notification, Receiver},
         record::Records,
         state::Alert,
@@ -48,6 +47,23 @@ struct Context {
     clock: Clock,
     causes: Option<Arc<dyn Causes>>,
     wake: watch::Sender<u64>,
+}
+
+/// Searches for causes: one an incident, the newest.
+#[derive(Debug, Default)]
+struct Searches {
+    tasks: HashMap<String, AbortOnDropHandle<()>>,
+}
+
+impl Searches {
+    /// Begins a search; an earlier one for the same incident ends.
+    fn start(&mut self, incident: String, search: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.insert(incident, AbortOnDropHandle::new(tokio::spawn(search)));
+    }
+
+    fn forget_finished(&mut self) {
+        self.tasks.retain(|_, task| !task.is_finished());
+    }
 }
 
 /// Starts to evaluate the objectives of `config` over the store of `query`, to tell its receivers, and to ask `causes` about
@@ -100,8 +116,8 @@ impl Context {
     async fn evaluate_for_ever(self) {
         let mut evaluator = Evaluator::new(&self.query, self.records.clone(), &self.config);
         let mut ticks = self.clock.interval(self.config.objective.interval);
-        let mut searches = tokio::task::JoinSet::new();
-        self.take_up(&mut searches).await;
+        let mut searches = Searches::default();
+        let mut is_taken_up = false;
         let mut forgotten: Option<Duration> = None;
         loop {
             let started = self.clock.monotonic();
@@ -112,8 +128,10 @@ impl Context {
                     if committed.has_messages {
                         self.wake.send_modify(|changes| *changes += 1);
                     }
+                    // Not before: a search asks what the objectives have counted.
+                    is_taken_up = is_taken_up || self.take_up(&mut searches).await;
                     for (incident, alert) in committed.unexplained {
-                        searches.spawn(self.clone().explain(incident, alert));
+                        searches.start(incident.clone(), self.clone().explain(incident, alert));
                     }
                 }
                 Err(error) => {
@@ -125,23 +143,27 @@ impl Context {
                 forgotten = Some(started);
                 self.forget().await;
             }
-            while searches.try_join_next().is_some() {}
+            searches.forget_finished();
             ticks.tick().await;
         }
     }
 
-    /// What a process before this one has left open: searches that did not end, messages to receivers that are gone.
-    async fn take_up(&self, searches: &mut tokio::task::JoinSet<()>) {
+    /// What a process before this one has left open: searches that did not end, messages to receivers that are gone. Whether
+    /// that could be read.
+    async fn take_up(&self, searches: &mut Searches) -> bool {
         let (incidents, alerts) = match (self.records.incidents().await, self.records.alerts().await) {
             (Ok(incidents), Ok(alerts)) => (incidents, alerts),
-            (Err(error), _) | (_, Err(error)) => return tracing::warn!(%error, "open incidents cannot be read"),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::warn!(%error, "open incidents cannot be read");
+                return false;
+            }
         };
         for incident in incidents.into_iter() {
             // The alert that says where: the first of the most urgent ones.
             let of_incident =
                 alerts.iter().filter(|alert| alert.incident == incident.id && incident.is_searched_for(alert));
             if let Some(alert) = of_incident.min_by_key(|alert| alert.started_unix_nano) {
-                searches.spawn(self.clone().explain(incident.id, alert.clone()));
+                searches.start(incident.id.clone(), self.clone().explain(incident.id, alert.clone()));
             }
         }
         let receivers = Receiver::of(&self.config.alert);
@@ -154,37 +176,41 @@ impl Context {
                 }
             }
         }
+        true
     }
 
-    /// Asks why, and writes the answer into the incident. Where nothing is found, asks again while the incident is open:
+    /// Asks why, and writes the answer into the incident. Where nothing is found, or the search fails, asks again while the incident is open:
     /// a minute of trouble may say what its first seconds did not.
     async fn explain(self, incident: String, alert: Alert) {
         for pause in SEARCH_AGAIN_SECONDS.map(Duration::from_secs).into_iter().map(Some).chain([None]) {
-            let is_found = self.explain_once(&incident, &alert).await;
-            let Some(pause) = pause.filter(|_| !is_found) else { return };
+            self.explain_once(&incident, &alert).await;
+            let Some(pause) = pause.filter(|_| self.causes.is_some()) else { return };
+            if self.has_ended(&incident, &alert).await {
+                return;
+            }
             self.clock.sleep(pause).await;
-            match self.records.incident(&incident).await {
-                // A more urgent alert has a search of its own.
-                Ok(open) if open.is_searched_for(&alert) => {}
-                _ => return,
+            if self.has_ended(&incident, &alert).await {
+                return;
             }
         }
     }
 
-    /// Whether that is the end of it: a cause was found, or there cannot be an answer.
-    async fn explain_once(&self, incident: &str, alert: &Alert) -> bool {
-        let now = || self.clock.now_unix_nano();
-        let (kept, is_found) = match self.answer(incident, alert.clone()).await {
-            Ok(answer) => {
-                let kept = self.records.explained(incident, &alert.service, &answer, now()).await;
-                (kept, answer.status.state == CauseState::Found)
-            }
-            Err(summary) => (self.records.not_explained(incident, &alert.service, summary).await, true),
+    /// Whether there is nothing left to find out. A catalog that does not answer says nothing of that.
+    async fn has_ended(&self, incident: &str, alert: &Alert) -> bool {
+        match self.records.incident(incident).await {
+            Ok(open) => !open.is_searched_for(alert),
+            Err(error) => error.kind() == crate::ErrorKind::NotFound,
+        }
+    }
+
+    async fn explain_once(&self, incident: &str, alert: &Alert) {
+        let kept = match self.answer(incident, alert.clone()).await {
+            Ok(answer) => self.records.explained(incident, alert, &answer, self.clock.now_unix_nano()).await,
+            Err(summary) => self.records.not_explained(incident, alert, summary).await,
         };
         if let Err(error) = kept {
             tracing::warn!(incident, %error, "the cause was not written down");
         }
-        is_found
     }
 
     async fn answer(
@@ -232,6 +258,8 @@ impl Context {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use async_trait::async_trait;
     use storage::catalog::MemoryCatalog;
 
@@ -240,7 +268,7 @@ mod tests {
         Error,
         alert::{
             causes::CauseAnswer,
-            incident::{CauseStatus, Neighbours},
+            incident::{CauseState, CauseStatus, Neighbours},
             record::Transitions,
             testing::alert,
         },
@@ -248,11 +276,10 @@ mod tests {
     };
 
     const NOW: i64 = 1_795_000_000_000_000_000;
-    const SECOND: i64 = 1_000_000_000;
 
     /// Answers by the service it is asked about.
     #[derive(Debug)]
-    struct Oracle(Clock);
+    struct Oracle(AtomicU32);
 
     #[async_trait]
     impl Causes for Oracle {
@@ -262,7 +289,7 @@ mod tests {
                 "panics" => panic!("a bug of the search"),
                 "hangs" => std::future::pending().await,
                 // Little is known at first.
-                "young" if request.fired_unix_nano + SECOND > self.0.now_unix_nano() => {
+                "young" if self.0.fetch_add(1, Ordering::SeqCst) < 2 => {
                     let status = CauseStatus::only(CauseState::NotEnoughData);
                     Ok(CauseAnswer { status, onset_unix_nano: None, changes: Vec::new() })
                 }
@@ -287,7 +314,7 @@ mod tests {
             records: records.clone(),
             config: Arc::new(testing::config()),
             clock: clock.clone(),
-            causes: has_oracle.then(|| Arc::new(Oracle(clock.clone())) as Arc<dyn Causes>),
+            causes: has_oracle.then(|| Arc::new(Oracle(AtomicU32::new(0))) as Arc<dyn Causes>),
             wake: watch::channel(0).0,
         };
         let search = tokio::spawn(context.explain(incident.clone(), alert));
