@@ -128,10 +128,13 @@ impl Board {
         (budget > 0.0).then(|| bad / budget)
     }
 
-    /// What was counted of one objective within `[start, end)`, by slots of [`SLOT_NANO`] with their starts.
+    /// What was counted of one objective within `[start, end)`, by slots of [`SLOT_NANO`] with their starts: those that are held,
+    /// however long ago `start` is.
     pub(crate) fn slots(&self, id: &str, start: i64, end: i64) -> Vec<(i64, Count)> {
         let watched = self.watched();
         let Some(watched) = watched.iter().find(|watched| watched.objective.id == id) else { return Vec::new() };
+        let Some(begin) = watched.counts.calls_begin_unix_nano() else { return Vec::new() };
+        let start = start.max(begin);
         let starts = (start.div_euclid(SLOT_NANO)..).map(|slot| slot * SLOT_NANO).take_while(|slot| *slot < end);
         starts.map(|slot| (slot, watched.counts.calls_over(SLOT_NANO, slot + SLOT_NANO))).collect()
     }

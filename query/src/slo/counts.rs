@@ -140,6 +140,11 @@ impl Counts {
         if twice > MIDDLE_WINDOW_NANO { twice } else { MIDDLE_WINDOW_NANO }
     }
 
+    /// Since when spans are counted by slots, within the last hours.
+    pub fn calls_begin_unix_nano(&self) -> Option<i64> {
+        (!self.calls.slots.is_empty()).then(|| self.calls.first * self.calls.slot_nano)
+    }
+
     /// Since when anything is counted, within the last days.
     pub fn begins_unix_nano(&self) -> Option<i64> {
         (!self.middle.slots.is_empty()).then(|| self.middle.first * self.middle.slot_nano)

@@ -158,7 +158,7 @@ impl Context {
                 return false;
             }
         };
-        for incident in incidents.into_iter() {
+        for incident in incidents {
             // The alert that says where: the first of the most urgent ones.
             let of_incident =
                 alerts.iter().filter(|alert| alert.incident == incident.id && incident.is_searched_for(alert));
@@ -179,8 +179,8 @@ impl Context {
         true
     }
 
-    /// Asks why, and writes the answer into the incident. Where nothing is found, or the search fails, asks again while the incident is open:
-    /// a minute of trouble may say what its first seconds did not.
+    /// Asks why, and writes the answer into the incident. Where nothing is found, or the search fails, asks again while the
+    /// incident is open: a minute of trouble may say what its first seconds did not.
     async fn explain(self, incident: String, alert: Alert) {
         for pause in SEARCH_AGAIN_SECONDS.map(Duration::from_secs).into_iter().map(Some).chain([None]) {
             self.explain_once(&incident, &alert).await;
