@@ -58,11 +58,15 @@ impl Memory {
     }
 }
 
+/// A memtable filling, one being written, and two for the other tables.
+const FLUSH_SIZES: u64 = 4;
+
 impl Config {
-    /// Rows in memory before new batches are refused: as set, or five eighths of the share of ingest.
+    /// Rows in memory before new batches wait: as set, or five eighths of the share of ingest, up to what flushes make use
+    /// of. More would not be written any faster.
     pub fn memtable_bytes(&self) -> u64 {
         match self.storage.memtable_budget.as_u64() {
-            0 => self.memory.ingest_bytes() / 8 * 5,
+            0 => (self.memory.ingest_bytes() / 8 * 5).min(self.storage.flush_size.as_u64().saturating_mul(FLUSH_SIZES)),
             bytes => bytes,
         }
     }

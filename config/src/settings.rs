@@ -141,6 +141,8 @@ pub struct Storage {
     #[serde(with = "units::duration")]
     pub flush_age: Duration,
     pub memtable_budget: ByteSize,
+    #[serde(with = "units::duration")]
+    pub memtable_wait: Duration,
     pub wal_file_size: ByteSize,
     pub group_commit_size: ByteSize,
     pub min_free_disk: ByteSize,
@@ -161,6 +163,8 @@ pub struct Rollup {
     #[serde(with = "units::duration")]
     pub edge_wait: Duration,
     pub edge_pending_max: usize,
+    #[serde(with = "units::duration")]
+    pub fine_age: Duration,
     pub max_operations: usize,
     pub max_patterns: usize,
 }
@@ -176,6 +180,7 @@ pub struct Compaction {
     pub target_size: ByteSize,
     pub memory: ByteSize,
     pub min_segments: usize,
+    pub max_bytes_per_second: ByteSize,
     #[serde(with = "units::duration")]
     pub grace: Duration,
 }

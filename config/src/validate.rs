@@ -126,8 +126,11 @@ fn durations(config: &Config, rules: &mut Rules) {
     between("ingest.dedup_window", config.ingest.dedup_window, second, DAY);
     between("ingest.retry_after", config.ingest.retry_after, Duration::from_millis(10), 60 * 60 * second);
     between("storage.flush_age", config.storage.flush_age, Duration::from_millis(100), DAY);
+    between("storage.memtable_wait", config.storage.memtable_wait, Duration::ZERO, 60 * second);
     between("storage.time_bucket", config.storage.time_bucket, 60 * second, 366 * DAY);
     between("rollup.edge_wait", config.rollup.edge_wait, second, DAY);
+    // Objectives count the last three hours in steps of ten seconds.
+    between("rollup.fine_age", config.rollup.fine_age, 3 * 60 * 60 * second, 3650 * DAY);
     between("compaction.interval", config.compaction.interval, Duration::from_millis(100), DAY);
     between("compaction.grace", config.compaction.grace, Duration::ZERO, DAY);
     between("retention.interval", config.retention.interval, Duration::from_millis(100), DAY);

@@ -25,6 +25,7 @@ use futures::{FutureExt, StreamExt};
 use storage::{
     clock::Clock,
     model::{Table, TimeRange},
+    rollup::{COARSE_STEP_NANO, STEP_NANO},
     segment::Segment,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -137,6 +138,7 @@ pub(crate) struct Engine {
     clock: Clock,
     sessions: Arc<Sessions>,
     settings: config::Query,
+    fine_age: Duration,
     /// `None` only while it is dropped.
     runtime: Option<tokio::runtime::Runtime>,
     turns: Arc<Semaphore>,
@@ -195,11 +197,19 @@ impl Engine {
             source,
             sessions: Arc::new(Sessions::new(&shares).map_err(|error| from_datafusion(error, None))?),
             settings: config.query.clone(),
+            fine_age: config.rollup.fine_age,
             runtime: Some(runtime),
             turns: Arc::new(Semaphore::new(config.query.max_concurrent)),
             running: Registry::default(),
             next_id: AtomicU64::default(),
         })
+    }
+
+    /// Length of the steps in which calls since `unix_nano` are counted: long ones when any of them may be.
+    pub(crate) fn counted_step_nano(&self, unix_nano: i64) -> i64 {
+        let fine_age = i64::try_from(self.fine_age.as_nanos()).unwrap_or(i64::MAX);
+        let fine_from = self.clock.now_unix_nano().saturating_sub(fine_age);
+        if unix_nano >= fine_from { STEP_NANO } else { COARSE_STEP_NANO }
     }
 
     pub(crate) async fn sql(&self, request: SqlRequest) -> Result<Answer> {

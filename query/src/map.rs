@@ -1,7 +1,7 @@
 //! Who calls whom: the services of a window and the calls between them, from `service_edges`.
 
 use datafusion::common::ScalarValue;
-use storage::{model::TimeRange, rollup::STEP_NANO};
+use storage::model::TimeRange;
 
 use crate::{
     Limits, Query, Stats,
@@ -107,7 +107,7 @@ impl Query {
         limits: &Limits,
         cost: &mut Cost,
     ) -> Result<Vec<Edge>> {
-        let params = window_params(range, service);
+        let params = self.window_params(range, service);
         let (mut clients, mut servers) = (Sums::<3>::default(), Sums::<3>::default());
         for batch in self.ask(limits, "map", COUNTS, params.clone(), cost).await? {
             clients.add_counts(&batch, KEYS)?;
@@ -133,19 +133,21 @@ impl Query {
         };
         Ok(clients.0.into_iter().map(edge).filter(|edge| edge.client.calls > 0).collect())
     }
-}
 
-/// `$before`, `$from`, `$to` and `$service` of a window, compared with as much time before it. Whole steps.
-pub(crate) fn window_params(range: TimeRange, service: Option<&str>) -> Vec<(String, ScalarValue)> {
-    let floor = |nano: i64| nano.saturating_sub(nano.rem_euclid(STEP_NANO));
-    let (from, to) = (floor(range.start_unix_nano()), range.end_unix_nano());
-    let before = from.saturating_sub(to.saturating_sub(from));
-    vec![
-        ("before".to_owned(), timestamp(before)),
-        ("from".to_owned(), timestamp(from)),
-        ("to".to_owned(), timestamp(to)),
-        ("service".to_owned(), ScalarValue::from(service.unwrap_or_default())),
-    ]
+    /// `$before`, `$from`, `$to` and `$service` of a window, compared with as much time before it. Whole steps.
+    pub(crate) fn window_params(&self, range: TimeRange, service: Option<&str>) -> Vec<(String, ScalarValue)> {
+        let (start, to) = (range.start_unix_nano(), range.end_unix_nano());
+        let step = self.0.counted_step_nano(start.saturating_sub(to.saturating_sub(start)));
+        let floor = |nano: i64| nano.saturating_sub(nano.rem_euclid(step));
+        let from = floor(start);
+        let before = floor(from.saturating_sub(to.saturating_sub(from)));
+        vec![
+            ("before".to_owned(), timestamp(before)),
+            ("from".to_owned(), timestamp(from)),
+            ("to".to_owned(), timestamp(to)),
+            ("service".to_owned(), ScalarValue::from(service.unwrap_or_default())),
+        ]
+    }
 }
 
 /// What is called and sends no spans, each with all calls to it.

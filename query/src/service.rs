@@ -2,7 +2,7 @@
 
 use arrow::{array::AsArray, datatypes::TimestampNanosecondType, record_batch::RecordBatch};
 use datafusion::common::ScalarValue;
-use storage::{model::TimeRange, rollup::STEP_NANO};
+use storage::model::TimeRange;
 
 use crate::{
     Limits, Query, Stats,
@@ -10,7 +10,7 @@ use crate::{
     columns::Columns,
     cost::Cost,
     error::{Error, Result},
-    map::{Edge, window_params},
+    map::Edge,
     red::{Red, Sums, count},
     services::Service,
 };
@@ -55,7 +55,7 @@ const PATTERNS: &str = "
         sum(CASE WHEN timestamp >= $from THEN records ELSE 0 END) AS records,
         sum(CASE WHEN timestamp < $from THEN records ELSE 0 END) AS records_before, min(first_seen) AS first
     FROM log_patterns
-    WHERE timestamp >= $before AND timestamp < $to AND service_name = $service
+    WHERE timestamp >= $before AND timestamp < $to AND service_name = $service AND pattern_id <> 0
     GROUP BY 1 HAVING sum(CASE WHEN timestamp >= $from THEN records ELSE 0 END) > 0
     ORDER BY records_before = 0 DESC, severity DESC, records DESC, pattern_id LIMIT 50";
 
@@ -143,7 +143,7 @@ impl Query {
         let found = services.services.into_iter().find(|service| service.name == name);
         let service =
             found.ok_or_else(|| Error::not_found(format!("no service {name:?} sent anything in this window")))?;
-        let params = window_params(range, Some(name));
+        let params = self.window_params(range, Some(name));
 
         let operations = self.operations(&params, &limits, &mut cost).await?;
         let is_called = operations.iter().any(|operation| matches!(operation.kind.as_str(), "server" | "consumer"));
@@ -222,8 +222,9 @@ impl Query {
         cost: &mut Cost,
     ) -> Result<(i64, i64, Vec<Red>)> {
         let length = i64::try_from(range.duration_nano()).unwrap_or(i64::MAX);
-        let step = (length / POINTS).max(1).div_euclid(STEP_NANO).saturating_add(1).saturating_mul(STEP_NANO);
-        let start = range.start_unix_nano() - range.start_unix_nano().rem_euclid(STEP_NANO);
+        let counted = self.0.counted_step_nano(range.start_unix_nano());
+        let step = (length / POINTS).max(1).div_euclid(counted).saturating_add(1).saturating_mul(counted);
+        let start = range.start_unix_nano() - range.start_unix_nano().rem_euclid(counted);
         let step_count = usize::try_from((range.end_unix_nano() - start).div_euclid(step) + 1).unwrap_or(1);
         let mut params = params.to_vec();
         params.extend([

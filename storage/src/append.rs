@@ -76,8 +76,7 @@ impl Store {
             }
         };
         let bytes = batch.tables.iter().map(|table| memtable::held_bytes(&table.rows)).sum();
-        self.check_memory(bytes)?;
-        let reservation = Reservation::new(bytes, &self.reserved_bytes);
+        let reservation = self.reserved(bytes).await?;
         let payload = Payload::encode(&batch)?;
         let (done, outcome) = oneshot::channel();
         let pending = Pending { batch, claim, _reservation: reservation, done: Some(done) };
@@ -88,6 +87,31 @@ impl Store {
         self.wal.enqueue(request).map_err(|_| not_stored("the server is shutting down"))?;
         let sequence = outcome.await.map_err(|_| not_stored("the log ended"))??;
         Ok(Durable { sequence, duplicate: false })
+    }
+
+    /// Memory for a request: at once, or in turn as soon as flushes have given enough free, or refused.
+    async fn reserved(&self, bytes: usize) -> Result<Reservation> {
+        let wait = async {
+            let _turn = self.memory_turn.lock().await;
+            loop {
+                // Listening begins before looking: what is freed in between is not missed.
+                let freed = self.memory_freed.notified();
+                tokio::pin!(freed);
+                freed.as_mut().enable();
+                if self.check_memory(bytes).is_ok() {
+                    return Reservation::new(bytes, &self.reserved_bytes);
+                }
+                freed.await;
+            }
+        };
+        match self.environment.clock.timeout(self.config.storage.memtable_wait, wait).await {
+            Ok(reservation) => Ok(reservation),
+            Err(_) => {
+                metrics::counter!("rootline_memtable_refusals_total").increment(1);
+                self.check_memory(bytes)?;
+                Err(Error::overloaded("others wait for memory of unflushed rows"))
+            }
+        }
     }
 
     /// The mistake that the crash tests must find: a promise before the write, with a moment in between.

@@ -26,17 +26,22 @@ pub trait SegmentBuilder: Send + Sync + std::fmt::Debug {
     /// `Internal`: the rows stay in memory and in the WAL.
     fn build(&self, table: Table, batches: &[RecordBatch], settings: &config::Storage) -> Result<Vec<BuiltSegment>>;
 
-    /// One segment with the rows of all `inputs`, which are of one tenant, table and time bucket. Holds about
-    /// `memory_bytes` at once.
+    /// One segment with the rows of all `inputs`, which are of one tenant, table and time bucket.
     ///
     /// # Errors
     /// `Corrupt`, `Unavailable`, `Internal`: the inputs stay.
-    async fn merge(
-        &self,
-        inputs: &[Arc<Segment>],
-        settings: &config::Storage,
-        memory_bytes: usize,
-    ) -> Result<BuiltSegment>;
+    async fn merge(&self, inputs: &[Arc<Segment>], terms: &MergeTerms<'_>) -> Result<BuiltSegment>;
+}
+
+/// How segments are merged.
+#[derive(Clone, Copy, Debug)]
+pub struct MergeTerms<'a> {
+    /// How the output is written.
+    pub settings: &'a config::Storage,
+    /// Memory held at once, about.
+    pub memory_bytes: usize,
+    /// Derived rows whose step ends before this are added up in longer steps.
+    pub fine_from_unix_nano: i64,
 }
 
 /// Parquet with its indexes: [`segment::build`] and [`compaction::merge`].
@@ -49,13 +54,8 @@ impl SegmentBuilder for ParquetBuilder {
         segment::build(table, batches, settings)
     }
 
-    async fn merge(
-        &self,
-        inputs: &[Arc<Segment>],
-        settings: &config::Storage,
-        memory_bytes: usize,
-    ) -> Result<BuiltSegment> {
-        compaction::merge::merge(inputs, settings, memory_bytes).await
+    async fn merge(&self, inputs: &[Arc<Segment>], terms: &MergeTerms<'_>) -> Result<BuiltSegment> {
+        compaction::merge::merge(inputs, terms).await
     }
 }
 
@@ -82,6 +82,23 @@ impl Threads {
             Self::Own => tokio::task::spawn_blocking(work)
                 .await
                 .unwrap_or_else(|error| Err(Error::internal("storage work ended early").with_source(error))),
+        }
+    }
+
+    /// Runs a future that computes for long where it holds up no other.
+    ///
+    /// # Errors
+    /// What the future says; `Internal` when it panicked.
+    pub(crate) async fn aside<T: Send + 'static>(
+        self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        match self {
+            Self::Caller => work.await,
+            Self::Own => {
+                let runtime = tokio::runtime::Handle::current();
+                self.blocking(move || runtime.block_on(work)).await
+            }
         }
     }
 

@@ -102,13 +102,13 @@ impl Store {
 
     async fn write_segments(&self, place: &Place, sealed: &Arc<Sealed>) -> Result<Vec<SegmentMeta>> {
         let (builder, settings) = (Arc::clone(&self.environment.builder), self.config.storage.clone());
-        let (table, rows) = (place.1, Arc::clone(sealed));
+        let (table, rows, fine_from) = (place.1, Arc::clone(sealed), self.fine_from_unix_nano());
         let (row_count, built) = self
             .environment
             .threads
             .blocking(move || {
                 let batches = rows.rows.batches().iter().map(|batch| (**batch).clone()).collect();
-                let batches = rollup::combined(table, batches)?;
+                let batches = rollup::combined(table, batches, fine_from)?;
                 let row_count: usize = batches.iter().map(RecordBatch::num_rows).sum();
                 let built = if row_count == 0 { Vec::new() } else { builder.build(table, &batches, &settings)? };
                 Ok((row_count, built))
@@ -165,6 +165,8 @@ impl Store {
         view.catalog_version = view.catalog_version.max(version);
         metrics::gauge!("rootline_segments", "table" => place.1.name()).set(count as f64);
         metrics::gauge!("rootline_memtable_bytes").set(view.memtable_bytes as f64);
+        drop(view);
+        self.memory_freed.notify_waiters();
     }
 
     /// A handle on a published segment.

@@ -8,9 +8,11 @@ use std::{
 use crate::{
     catalog::Publication,
     compaction::{self, plan::Merge},
+    environment::{MergeTerms, Threads},
     error::{Error, ErrorKind, Result},
     model::{Table, Tenant},
     retention::{self, Retired},
+    rollup,
     segment::{Segment, SegmentId, SegmentMeta},
     store::{Place, Store, wall_offset_nano},
 };
@@ -106,7 +108,11 @@ impl Store {
             let merges = compaction::plan::merges(&metas, &self.config.compaction);
             merges.into_iter().map(move |merge| (place.clone(), merge))
         };
-        live.into_iter().flat_map(plan).collect()
+        let mut planned: Vec<(usize, (Place, Merge))> =
+            live.into_iter().flat_map(|place| plan(place).enumerate()).collect();
+        // Tables take turns: one that always has much to merge does not keep the others waiting.
+        planned.sort_by_key(|(turn, _)| *turn);
+        planned.into_iter().map(|(_, merge)| merge).collect()
     }
 
     async fn merge(&self, place: &Place, merge: &Merge) -> Result<()> {
@@ -122,17 +128,39 @@ impl Store {
         }
         let started = self.environment.clock.monotonic();
         let rows: u64 = inputs.iter().map(|segment| segment.meta().row_count).sum();
-        let memory = self.config.compaction.memory.as_usize();
-        let merged = self.environment.builder.merge(&inputs, &self.config.storage, memory).await?;
-        if merged.row_count != rows {
+        let bytes: u64 = inputs.iter().map(|segment| segment.meta().file_bytes).sum();
+        let (builder, config) = (Arc::clone(&self.environment.builder), self.config.clone());
+        let fine_from_unix_nano = self.fine_from_unix_nano();
+        let merged = self
+            .environment
+            .threads
+            .aside(async move {
+                let memory_bytes = config.compaction.memory.as_usize();
+                let terms = MergeTerms { settings: &config.storage, memory_bytes, fine_from_unix_nano };
+                builder.merge(&inputs, &terms).await
+            })
+            .await?;
+        // Counts of one key become one row; `merge` sees that none is lost.
+        let is_right = merged.row_count == rows || (rollup::is_summed(place.1) && merged.row_count < rows);
+        if !is_right {
             return Err(Error::internal(format!("a merge of {rows} rows of {} made {}", place.1, merged.row_count)));
         }
         let added = self.put_segments(&place.0, vec![merged]).await?;
         self.exchange(place, &merge.inputs, added).await?;
-        let seconds = (self.environment.clock.monotonic() - started).as_secs_f64();
-        metrics::histogram!("rootline_compaction_seconds", "table" => place.1.name()).record(seconds);
+        let taken = self.environment.clock.monotonic() - started;
+        metrics::histogram!("rootline_compaction_seconds", "table" => place.1.name()).record(taken.as_secs_f64());
         metrics::counter!("rootline_compaction_rows_total", "table" => place.1.name()).increment(rows);
+        metrics::counter!("rootline_compaction_bytes_total", "table" => place.1.name()).increment(bytes);
+        if self.environment.threads == Threads::Own {
+            self.environment.clock.sleep(compaction::plan::pause(bytes, taken, &self.config.compaction)).await;
+        }
         Ok(())
+    }
+
+    /// Derived rows whose step ends before this are kept in longer steps.
+    pub(crate) fn fine_from_unix_nano(&self) -> i64 {
+        let age = i64::try_from(self.config.rollup.fine_age.as_nanos()).unwrap_or(i64::MAX);
+        self.environment.clock.now_unix_nano().saturating_sub(age)
     }
 
     /// Drops segments that have outlived their table's age.

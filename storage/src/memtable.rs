@@ -5,12 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use arrow::{
-    array::{Array as _, AsArray as _},
-    compute::concat_batches,
-    datatypes::TimestampNanosecondType,
-    record_batch::RecordBatch,
-};
+use arrow::{array::Array as _, compute::concat_batches, record_batch::RecordBatch};
 
 use crate::{
     error::Result,
@@ -67,7 +62,7 @@ impl Memtable {
     /// `Internal` when small batches cannot be merged: never for batches of the table's schema.
     pub(crate) fn insert(&mut self, rows: RecordBatch, sequences: (u64, u64), now: Duration) -> Result<()> {
         self.touch(sequences, now);
-        if let Some(range) = time_range(self.table, &rows) {
+        if let Some(range) = TimeRange::of_rows(self.table, &rows) {
             self.time_range = Some(self.time_range.map_or(range, |known| known.union(range)));
         }
         self.row_count += rows.num_rows();
@@ -169,14 +164,10 @@ pub(crate) fn held_bytes(rows: &RecordBatch) -> usize {
         .sum()
 }
 
-fn time_range(table: Table, rows: &RecordBatch) -> Option<TimeRange> {
-    let column = rows.column_by_name(table.time_column())?.as_primitive_opt::<TimestampNanosecondType>()?;
-    let (min, max) = (arrow::compute::min(column)?, arrow::compute::max(column)?);
-    Some(TimeRange::spanning(min, max))
-}
-
 #[cfg(test)]
 mod tests {
+    use arrow::{array::AsArray as _, datatypes::TimestampNanosecondType};
+
     use super::*;
     use crate::testing::log_rows;
 

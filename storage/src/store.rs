@@ -48,6 +48,10 @@ pub(crate) struct Store {
     pub(crate) duplicates: Arc<Duplicates>,
     /// Memory of requests on their way through the log.
     pub(crate) reserved_bytes: Arc<AtomicUsize>,
+    /// Held by the request that waits for memory; the others wait for it, in the order in which they came.
+    pub(crate) memory_turn: tokio::sync::Mutex<()>,
+    /// A flush has given memory free.
+    pub(crate) memory_freed: Notify,
     pub(crate) cache: Arc<SegmentCache>,
     view: RwLock<View>,
     /// Taken before the view where both are: what is remembered and what is visible change together.
@@ -167,6 +171,13 @@ impl View {
         sealed
     }
 
+    /// From how many bytes on a memtable is sealed: `flush_size`, or that of the largest one where many small ones together
+    /// fill half of the budget.
+    fn due_bytes(&self, flush_size: usize, budget: usize) -> usize {
+        let active = || self.tables.values().map(|table| table.active.bytes());
+        if active().sum::<usize>() <= budget / 2 { flush_size } else { flush_size.min(active().max().unwrap_or(0)) }
+    }
+
     pub(crate) fn touch(&mut self, place: &Place, sequences: (u64, u64), now: Duration) {
         self.table(place).active.touch(sequences, now);
     }
@@ -194,6 +205,8 @@ impl Store {
             wal: Wal::new(log, environment.clock.clone(), 1, 0),
             duplicates,
             reserved_bytes: Arc::default(),
+            memory_turn: tokio::sync::Mutex::default(),
+            memory_freed: Notify::new(),
             cache: SegmentCache::new(usize::try_from(config.memory.cache_bytes()).unwrap_or(usize::MAX)),
             view: RwLock::default(),
             rollups: Mutex::new(AllRollups::new(&config.rollup)),
@@ -263,13 +276,17 @@ impl Store {
     /// Whether that much more fits into the memory of unflushed rows. A batch larger than all of it fits when there is
     /// nothing else, or it would never get in.
     pub(crate) fn check_memory(&self, bytes: usize) -> Result<()> {
-        let budget = usize::try_from(self.config.memtable_bytes()).unwrap_or(usize::MAX);
+        let budget = self.memtable_budget_bytes();
         let held = self.view().memtable_bytes + self.reserved_bytes.load(Ordering::Relaxed);
         if held > 0 && held.saturating_add(bytes) > budget {
             self.flush_wanted.notify_one();
             return Err(Error::overloaded(format!("{held} of {budget} bytes of unflushed rows are in use")));
         }
         Ok(())
+    }
+
+    pub(crate) fn memtable_budget_bytes(&self) -> usize {
+        usize::try_from(self.config.memtable_bytes()).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn snapshot(&self, tenant: &Tenant) -> Snapshot {
@@ -429,7 +446,8 @@ impl Committed<Pending> for Store {
             }
             derived.touched.iter().for_each(|place| view.touch(place, sequences, now));
             metrics::gauge!("rootline_memtable_bytes").set(view.memtable_bytes as f64);
-            view.seal(&mut rollups, |memtable| memtable.bytes() >= flush_size) > 0
+            let due_bytes = view.due_bytes(flush_size, self.memtable_budget_bytes());
+            view.seal(&mut rollups, |memtable| memtable.bytes() >= due_bytes) > 0
         };
         drop(rollups);
         for ((_, table), batches) in gathered {

@@ -228,8 +228,7 @@ impl crate::SegmentBuilder for NoLogs {
     async fn merge(
         &self,
         _: &[Arc<crate::segment::Segment>],
-        _: &config::Storage,
-        _: usize,
+        _: &crate::environment::MergeTerms<'_>,
     ) -> crate::Result<crate::segment::BuiltSegment> {
         Err(crate::Error::internal("not asked for"))
     }
@@ -261,6 +260,7 @@ async fn too_many_unflushed_rows_are_refused_until_a_flush() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = config::Config::default();
     config.storage.memtable_budget = config::ByteSize::bytes(3 << 20);
+    config.storage.memtable_wait = Duration::ZERO;
     let (store, _) = by_hand(directory.path(), &config).await;
     let long = "x".repeat(2 << 20);
     append(&store, batch(Table::Logs, Some(1), &[(1, &long)])).await.unwrap();

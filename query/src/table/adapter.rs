@@ -30,6 +30,7 @@ use storage::{
 use super::{
     attributes::{Asked, Assemble, FromColumn, Lookup, is_map},
     ids,
+    number::Number,
     series::SeriesLookup,
 };
 
@@ -143,6 +144,9 @@ impl Adapter {
         {
             return Ok(map);
         }
+        if let Some(number) = self.number(column.name())? {
+            return Ok(number);
+        }
         let Some((own, stored)) = self.own(column.name()) else {
             return Ok(Arc::new(Literal::new(ScalarValue::try_new_null(logical.data_type())?)));
         };
@@ -171,6 +175,16 @@ impl Adapter {
         let keys = own.iter().map(|(key, _)| (*key).to_owned()).collect();
         let args = std::iter::once(remainder).chain(own.into_iter().map(|(_, column)| column)).collect();
         self.call(Arc::new(ScalarUDF::from(Assemble::new(keys))), args).map(Some)
+    }
+
+    /// A number of a point, where the file keeps it as an integer and its scale.
+    fn number(&self, name: &str) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+        if self.table != Table::Metrics {
+            return Ok(None);
+        }
+        let Some((function, columns)) = Number::of(name) else { return Ok(None) };
+        let args: Option<Vec<_>> = columns.iter().map(|column| Some(self.own(column)?.0)).collect();
+        args.map(|args| self.call(function, args)).transpose()
     }
 
     /// `attribute(map, 'key')` on this file.

@@ -9,6 +9,7 @@ pub(crate) mod attributes;
 pub(crate) mod catalog;
 pub(crate) mod ids;
 pub(crate) mod memtable;
+mod number;
 pub(crate) mod provider;
 pub(crate) mod prune;
 pub(crate) mod retype;

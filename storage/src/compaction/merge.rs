@@ -14,8 +14,10 @@ use futures::TryStreamExt;
 use parquet::arrow::async_reader::ParquetRecordBatchStream;
 
 use crate::{
+    environment::MergeTerms,
     error::{Error, Result},
     model::Table,
+    rollup,
     schema::{
         layout::{AttributeColumn, KeyCounts, MAPS, Scalar, attribute_columns, attribute_of},
         sort_key,
@@ -25,17 +27,17 @@ use crate::{
         gather::Gather,
         order::{self, Key, Position},
         shred::{Assembler, row_schema},
-        write::{CHUNK_ROWS, Facts, SegmentWriter, count_keys},
+        write::{CHUNK_ROWS, Layout, SegmentWriter, count_keys},
     },
 };
 
 /// Decoded bytes of one row, about: decides how many rows of each input are read ahead.
 const ROW_BYTES: usize = 2 << 10;
 
-/// The rows of all `inputs` in one segment: the same rows, in the table's order. Beside the output it holds about 60
-/// bytes for each row, and a batch of rows and a row group's pages of each input; `compaction::plan` keeps both within
-/// `memory_bytes`. All inputs are of one tenant, table and time bucket.
-pub async fn merge(inputs: &[Arc<Segment>], settings: &config::Storage, memory_bytes: usize) -> Result<BuiltSegment> {
+/// The rows of all `inputs` in one segment: the same rows, in the table's order; of derived tables, rows with one key
+/// added up. Beside the output it holds about 60 bytes for each row, and a batch of rows and a row group's pages of each
+/// input; `compaction::plan` keeps both within the memory of `terms`. All inputs are of one tenant, table and time bucket.
+pub async fn merge(inputs: &[Arc<Segment>], terms: &MergeTerms<'_>) -> Result<BuiltSegment> {
     let first = inputs.first().ok_or_else(|| Error::invalid("a merge of no segments"))?.meta();
     let alike = |input: &Arc<Segment>| {
         let meta = input.meta();
@@ -46,20 +48,43 @@ pub async fn merge(inputs: &[Arc<Segment>], settings: &config::Storage, memory_b
         return Err(Error::invalid("a merge of segments of different tables, tenants or time buckets"));
     }
     let table = first.table;
-    let batch_rows = (memory_bytes / 8 / ROW_BYTES / inputs.len()).clamp(256, CHUNK_ROWS);
+    let batch_rows = (terms.memory_bytes / 8 / ROW_BYTES / inputs.len()).clamp(256, CHUNK_ROWS);
     let order = Order::read(table, inputs).await?;
-    let attributes = chosen_columns(table, inputs, settings).await?;
-    let facts = Facts::new(table, &order.keys, first.bucket_start_unix_nano)?;
-    let mut writer = SegmentWriter::new(facts, &attributes, settings)?;
+    let attributes = chosen_columns(table, inputs, terms.settings).await?;
+    let layout = Layout { attributes, has_even_times: order::has_even_times(&order.keys) };
+    let mut writer = SegmentWriter::new(table, first.bucket_start_unix_nano, &layout, terms.settings)?;
     let mut sources = Vec::with_capacity(inputs.len());
     for input in inputs {
         sources.push(Source::open(input, batch_rows).await?);
     }
-    for chunk in order.keys.chunks(batch_rows) {
-        writer.write(&order.next_rows(table, chunk, &mut sources).await?)?;
+    for piece in order::pieces(&order.keys, batch_rows, |a, b| adds_up(table, a, b, terms.fine_from_unix_nano)) {
+        let rows = order.next_rows(table, piece, &mut sources).await?;
+        writer.write(&summed(table, rows, terms.fine_from_unix_nano)?)?;
     }
     let series = if table.has_series() { Some(order.series(table, inputs).await?) } else { None };
     writer.finish(series.as_ref())
+}
+
+/// Whether two rows may become one.
+fn adds_up(table: Table, a: &Key, b: &Key, fine_from_unix_nano: i64) -> bool {
+    let step = |key: &Key| rollup::kept_step(key.time(), fine_from_unix_nano);
+    rollup::is_summed(table) && a.same_series(b) && step(a) == step(b)
+}
+
+/// Rows with one key as one; none of what they count is lost.
+fn summed(table: Table, rows: RecordBatch, fine_from_unix_nano: i64) -> Result<RecordBatch> {
+    if !rollup::is_summed(table) {
+        return Ok(rows);
+    }
+    let before = rollup::counted(table, &rows)?;
+    let combined = rollup::combined(table, vec![rows], fine_from_unix_nano)?.pop();
+    let combined = combined.ok_or_else(|| Error::internal("rows added up to nothing"))?;
+    let after = rollup::counted(table, &combined)?;
+    if before == after {
+        Ok(combined)
+    } else {
+        Err(Error::internal(format!("rows of {table} that count {before} were added up to {after}")))
+    }
 }
 
 /// Where each row of the output comes from.

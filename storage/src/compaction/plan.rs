@@ -4,7 +4,7 @@
 //! neighbours in time within one tier become one segment of a higher tier. A row is therefore rewritten once per tier,
 //! a handful of times in its life, whatever the number of flushes.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use crate::segment::{SegmentId, SegmentMeta};
 
@@ -39,6 +39,13 @@ pub fn merges(segments: &[SegmentMeta], settings: &config::Compaction) -> Vec<Me
     }
     planned.sort_by_key(|(turn, merge)| (*turn, Reverse(merge.inputs.len())));
     planned.into_iter().map(|(_, merge)| merge).collect()
+}
+
+/// What to wait after a merge that read so many bytes, for merges to keep to their rate.
+pub(crate) fn pause(read_bytes: u64, taken: Duration, settings: &config::Compaction) -> Duration {
+    let rate = settings.max_bytes_per_second.as_u64();
+    let least = if rate == 0 { Duration::ZERO } else { Duration::from_secs_f64(read_bytes as f64 / rate as f64) };
+    least.saturating_sub(taken)
 }
 
 fn bucket_merges(mut segments: Vec<&SegmentMeta>, settings: &config::Compaction) -> Vec<Merge> {
@@ -151,6 +158,15 @@ mod tests {
         let mut segments: Vec<_> = (0..3).map(|i| segment(i, i as i64, 10_000)).collect();
         segments.push(segment(9, 9, 200 << 20));
         assert_eq!(merges(&segments, &settings()), []);
+    }
+
+    #[test]
+    fn merges_keep_to_their_rate() {
+        let settings = |rate| config::Compaction { max_bytes_per_second: config::ByteSize::bytes(rate), ..settings() };
+        let second = Duration::from_secs(1);
+        assert_eq!(pause(100, second, &settings(20)), 4 * second);
+        assert_eq!(pause(10, second, &settings(20)), Duration::ZERO);
+        assert_eq!(pause(u64::MAX, second, &settings(0)), Duration::ZERO);
     }
 
     #[test]

@@ -1,5 +1,13 @@
 //! Ranges of event time.
 
+use arrow::{
+    array::{AsArray, RecordBatch},
+    compute::{max, min},
+    datatypes::TimestampNanosecondType,
+};
+
+use super::Table;
+
 /// Half-open range of event times, `[start, end)`, in nanoseconds since the Unix epoch (UTC). Never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimeRange {
@@ -16,6 +24,12 @@ impl TimeRange {
     /// The smallest range that holds both instants; `min <= max`, both included.
     pub const fn spanning(min_unix_nano: i64, max_unix_nano: i64) -> Self {
         Self { start_unix_nano: min_unix_nano, end_unix_nano: max_unix_nano.saturating_add(1) }
+    }
+
+    /// The smallest range that holds the time of every row of `table`; `None` without rows.
+    pub fn of_rows(table: Table, rows: &RecordBatch) -> Option<Self> {
+        let times = rows.column_by_name(table.time_column())?.as_primitive_opt::<TimestampNanosecondType>()?;
+        Some(Self::spanning(min(times)?, max(times)?))
     }
 
     /// First instant inside, in nanoseconds.

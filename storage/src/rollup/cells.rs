@@ -1,18 +1,17 @@
 //! Rows being added up: cells by key, in the order in which they were first seen, and the columns they become.
 
-use std::{hash::Hash, sync::Arc};
+use std::{hash::Hash, ops::Range, sync::Arc};
 
 use arrow::{
     array::{
-        ArrayRef, AsArray, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int32Builder, ListArray,
-        ListBuilder, RecordBatch, StringArray, TimestampNanosecondArray, UInt64Builder,
+        Array, ArrayRef, AsArray, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int32Builder,
+        ListArray, ListBuilder, RecordBatch, StringArray, TimestampNanosecondArray, UInt64Builder,
     },
-    buffer::Buffer,
     datatypes::{DataType, Field, Int32Type, UInt64Type},
 };
 use hashbrown::HashMap;
 
-use super::DurationHistogram;
+use super::{DurationHistogram, bucket_start_nano};
 use crate::{
     error::{Error, Result},
     model::Table,
@@ -53,6 +52,11 @@ impl<K: Copy + Eq + Hash, V: Default> Cells<K, V> {
         self.cells.is_empty()
     }
 
+    /// The cells, to be changed where they are.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.cells.iter_mut().map(|(key, value)| (&*key, value))
+    }
+
     /// The cells, in the order in which they were first seen.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.cells.iter().map(|(key, value)| (key, value))
@@ -85,10 +89,9 @@ pub(super) fn texts<'a>(values: impl IntoIterator<Item = &'a str>) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(values))
 }
 
-/// Ids of traces.
-pub(super) fn trace_ids<'a>(ids: impl Iterator<Item = &'a [u8; 16]>) -> Result<ArrayRef> {
-    let bytes: Vec<u8> = ids.flatten().copied().collect();
-    Ok(Arc::new(FixedSizeBinaryArray::try_new(16, Buffer::from_vec(bytes), None)?))
+/// Ids of traces, or of what is named like them.
+pub(super) fn trace_ids<'a>(ids: impl Iterator<Item = Option<&'a [u8; 16]>>) -> Result<ArrayRef> {
+    Ok(Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(ids, 16)?))
 }
 
 /// The three columns of a histogram: sum, indexes, counts.
@@ -133,17 +136,27 @@ impl<'a> HistogramColumns<'a> {
 
     /// Adds a row's histogram to `sum`.
     pub(super) fn add_to(&self, row: usize, sum: &mut DurationHistogram) {
-        let range = |list: &ListArray| {
-            let offsets = list.value_offsets();
-            offsets[row] as usize..offsets[row + 1] as usize
-        };
-        let indexes = &self.indexes.values().as_primitive::<Int32Type>().values()[range(self.indexes)];
-        let counts = &self.counts.values().as_primitive::<UInt64Type>().values()[range(self.counts)];
-        sum.merge(indexes.iter().copied().zip(counts.iter().copied()), self.sums[row]);
+        let counts = &self.counts.values().as_primitive::<UInt64Type>().values()[places(self.counts, row)];
+        sum.merge(self.indexes_of(row).iter().copied().zip(counts.iter().copied()), self.sums[row]);
+    }
+
+    /// The longest duration of a row, as exactly as its buckets tell; 0 without any.
+    pub(super) fn longest_nano(&self, row: usize) -> i64 {
+        self.indexes_of(row).last().map_or(0, |index| bucket_start_nano(*index) as i64)
+    }
+
+    fn indexes_of(&self, row: usize) -> &'a [i32] {
+        &self.indexes.values().as_primitive::<Int32Type>().values()[places(self.indexes, row)]
     }
 }
 
+/// Where a row's items lie among all items.
+fn places(list: &ListArray, row: usize) -> Range<usize> {
+    let offsets = list.value_offsets();
+    offsets[row] as usize..offsets[row + 1] as usize
+}
+
 /// An id of a trace out of a column of them.
-pub(super) fn trace_id(ids: &FixedSizeBinaryArray, row: usize) -> [u8; 16] {
-    ids.value(row).try_into().unwrap_or_default()
+pub(super) fn trace_id(ids: &FixedSizeBinaryArray, row: usize) -> Option<[u8; 16]> {
+    if ids.is_valid(row) { ids.value(row).try_into().ok() } else { None }
 }

@@ -20,7 +20,9 @@ use self::waiting::{Callee, Caller, SpanKey, Waiting};
 use super::{
     DurationHistogram, STEP_NANO,
     cells::{self, Cells, HistogramColumns},
-    ids, label_texts, labels, numbers,
+    ids,
+    kept::{self, Exemplar, kept_step},
+    label_texts, labels, numbers,
     peer::{Peer, PeerKind, peer},
     step_start, times,
 };
@@ -45,8 +47,7 @@ struct Edge {
     errors: u64,
     client: DurationHistogram,
     server: DurationHistogram,
-    slowest_nano: i64,
-    exemplar: [u8; 16],
+    exemplar: Exemplar,
 }
 
 type Sums = Cells<Key, Edge>;
@@ -158,9 +159,7 @@ fn count<'a>(sums: &'a mut Sums, span: &SpanKey, caller: &Caller, key: Key) -> &
     edge.calls += 1;
     edge.errors += u64::from(caller.is_error);
     edge.client.record(caller.duration_nano);
-    if caller.duration_nano >= edge.slowest_nano {
-        (edge.slowest_nano, edge.exemplar) = (caller.duration_nano, span.trace);
-    }
+    edge.exemplar.offer(caller.duration_nano, Some(span.trace));
     edge
 }
 
@@ -277,13 +276,13 @@ fn rows(sums: &Sums, ends: &[(i32, i32)], names: &ArrayRef) -> Result<RecordBatc
         server_sums,
         server_indexes,
         server_counts,
-        cells::trace_ids(values().map(|edge| &edge.exemplar))?,
+        cells::trace_ids(values().map(|edge| edge.exemplar.trace()))?,
     ];
     Ok(RecordBatch::try_new(schema::wide(Table::ServiceEdges), columns)?)
 }
 
 /// Rows of `service_edges` with one key as one. `united` has one dictionary a column.
-pub(super) fn combined(united: &RecordBatch) -> Result<RecordBatch> {
+pub(super) fn combined(united: &RecordBatch, fine_from_unix_nano: i64) -> Result<RecordBatch> {
     let (caller, callee) = (labels(united, "caller")?, labels(united, "callee")?);
     let (callers, callees) = (label_texts(caller)?, label_texts(callee)?);
     let kind = labels(united, "callee_kind")?;
@@ -294,19 +293,21 @@ pub(super) fn combined(united: &RecordBatch) -> Result<RecordBatch> {
     let mut sums = Sums::default();
     for row in 0..united.num_rows() {
         let edge = sums.get(Key {
-            step: steps[row],
+            step: kept_step(steps[row], fine_from_unix_nano),
             caller: caller.keys().value(row).cast_unsigned(),
             callee: callee.keys().value(row).cast_unsigned(),
             kind: kinds[kind.keys().value(row) as usize],
         });
-        let slowest = edge.client.buckets().last().copied();
         edge.calls += calls[row];
         edge.errors += errors[row];
         client.add_to(row, &mut edge.client);
         server.add_to(row, &mut edge.server);
-        if edge.client.buckets().last().copied() != slowest {
-            edge.exemplar = cells::trace_id(traces, row);
-        }
+        edge.exemplar.offer(client.longest_nano(row), cells::trace_id(traces, row));
+    }
+    for (_, edge) in sums.iter_mut() {
+        edge.exemplar.thin(edge.calls, edge.errors > 0);
+        kept::round_sum(&mut edge.client);
+        kept::round_sum(&mut edge.server);
     }
     // The two dictionaries, one behind the other.
     let names = cells::texts(callers.iter().chain(&callees).copied());

@@ -40,7 +40,7 @@ impl DurationHistogram {
     fn add(&mut self, index: i32, count: u64) {
         // Durations of one operation lie close together: the newest bucket is mostly near the end.
         match self.buckets.binary_search_by(|(known, _)| known.cmp(&index)) {
-            Ok(at) => self.buckets[at].1 += count,
+            Ok(at) => self.buckets[at].1 = self.buckets[at].1.saturating_add(count),
             Err(at) => self.buckets.insert(at, (index, count)),
         }
     }
@@ -53,6 +53,11 @@ impl DurationHistogram {
     /// Sum of all durations.
     pub const fn sum_nano(&self) -> f64 {
         self.sum_nano
+    }
+
+    /// Says another sum of the same durations.
+    pub(super) const fn set_sum_nano(&mut self, sum_nano: f64) {
+        self.sum_nano = sum_nano;
     }
 
     /// Number of durations.

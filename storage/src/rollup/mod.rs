@@ -8,6 +8,7 @@
 mod cells;
 mod edges;
 mod histogram;
+mod kept;
 mod patterns;
 mod peer;
 mod red;
@@ -17,12 +18,16 @@ use std::collections::BTreeMap;
 
 use arrow::{
     array::{AsArray, DictionaryArray, RecordBatch},
-    datatypes::{Int32Type, TimestampNanosecondType},
+    datatypes::{Int32Type, TimestampNanosecondType, UInt64Type},
 };
 use bytes::Bytes;
 
-pub use self::histogram::{DurationHistogram, SCALE, bucket_index, bucket_start_nano};
+pub(crate) use self::kept::kept_step;
 use self::{edges::Edges, patterns::Patterns, red::Operations, versions::Versions};
+pub use self::{
+    histogram::{DurationHistogram, SCALE, bucket_index, bucket_start_nano},
+    kept::COARSE_STEP_NANO,
+};
 use crate::{
     error::{Error, Result},
     model::{Table, Tenant},
@@ -211,15 +216,29 @@ impl AllRollups {
     }
 }
 
-/// Rows with one key as one row. Other tables' rows stay as they are.
-pub(crate) fn combined(table: Table, batches: Vec<RecordBatch>) -> Result<Vec<RecordBatch>> {
-    let combine = match table {
-        Table::SpanMetrics => red::combined,
-        Table::ServiceEdges => edges::combined,
-        Table::LogPatterns => patterns::combined,
-        _ => return Ok(batches),
-    };
-    if batches.is_empty() { Ok(batches) } else { Ok(vec![combine(&cells::united(table, &batches)?)?]) }
+/// Rows with one key as one row, as segments keep them. Other tables' rows stay as they are. Steps that end before
+/// `fine_from_unix_nano` become longer ones. Sorted rows stay sorted.
+pub(crate) fn combined(table: Table, batches: Vec<RecordBatch>, fine_from_unix_nano: i64) -> Result<Vec<RecordBatch>> {
+    if batches.is_empty() || !is_summed(table) {
+        return Ok(batches);
+    }
+    let united = cells::united(table, &batches)?;
+    Ok(vec![match table {
+        Table::SpanMetrics => red::combined(&united, fine_from_unix_nano)?,
+        Table::ServiceEdges => edges::combined(&united, fine_from_unix_nano)?,
+        _ => patterns::combined(&united)?,
+    }])
+}
+
+/// Whether rows of the table are counts: those with one key add up.
+pub(crate) const fn is_summed(table: Table) -> bool {
+    matches!(table, Table::SpanMetrics | Table::ServiceEdges | Table::LogPatterns)
+}
+
+/// How many spans or log records the rows of a summed table count.
+pub(crate) fn counted(table: Table, rows: &RecordBatch) -> Result<u64> {
+    let column = if table == Table::LogPatterns { "records" } else { "calls" };
+    Ok(numbers::<UInt64Type>(rows, column)?.iter().sum())
 }
 
 /// A label column of a batch in a wide schema.

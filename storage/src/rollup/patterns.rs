@@ -25,6 +25,9 @@ const MINUTE_NANO: i64 = 60_000_000_000;
 /// Masked texts whose pattern is remembered; beyond this many all are looked up again.
 const MAX_MASKED: usize = 100_000;
 
+/// Place of the template of records without a body: they count under pattern 0, for the counts to be those of all records.
+const NO_TEXT: u32 = u32::MAX;
+
 /// What is counted of one pattern in one minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
@@ -82,18 +85,19 @@ impl Patterns {
         let mut ids = Vec::with_capacity(logs.num_rows());
         let mut is_new = false;
         for (row, body) in bodies.iter().enumerate() {
-            let Some(body) = body else {
-                ids.push(None);
-                continue;
+            let (place, pattern) = match body {
+                None => (NO_TEXT, None),
+                Some(body) => {
+                    let (place, has_changed) = self.place(body);
+                    is_new |= has_changed;
+                    (place, Some(self.miner.id(place)))
+                }
             };
-            let (place, has_changed) = self.place(body);
-            is_new |= has_changed;
-            let pattern = self.miner.id(place);
-            ids.push(Some(pattern));
+            ids.push(pattern);
             let key = Key {
                 minute: step_start(times[row], MINUTE_NANO),
                 service: service.keys().value(row),
-                pattern,
+                pattern: pattern.unwrap_or(0),
                 severity: severities[row],
             };
             cells.get(key).add(1, times[row], times[row], place);
@@ -128,7 +132,8 @@ impl Patterns {
             .iter()
             .map(|(_, records)| {
                 *places.entry(records.template).or_insert_with(|| {
-                    templates.push(self.miner.template(records.template));
+                    let is_text = records.template != NO_TEXT;
+                    templates.push(if is_text { self.miner.template(records.template) } else { String::new() });
                     templates.len() as i32 - 1
                 })
             })

@@ -11,7 +11,9 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use super::{
     DurationHistogram, MAX_SERVICES, OTHER, STEP_NANO,
     cells::{self, Cells, HistogramColumns},
-    ids, label_texts, labels, numbers, step_start, times,
+    ids,
+    kept::{self, Exemplar, kept_step},
+    label_texts, labels, numbers, step_start, times,
 };
 use crate::{
     error::{Error, Result},
@@ -39,14 +41,20 @@ struct Red {
     calls: u64,
     durations: DurationHistogram,
     max_duration_nano: i64,
-    exemplar: [u8; 16],
+    exemplar: Exemplar,
 }
 
 impl Red {
-    fn keep_slowest(&mut self, duration_nano: i64, trace: [u8; 16]) {
-        if duration_nano >= self.max_duration_nano {
-            (self.max_duration_nano, self.exemplar) = (duration_nano, trace);
-        }
+    fn keep_slowest(&mut self, duration_nano: i64, trace: Option<[u8; 16]>) {
+        self.max_duration_nano = self.max_duration_nano.max(duration_nano);
+        self.exemplar.offer(duration_nano, trace);
+    }
+
+    /// Leaves what a segment keeps.
+    fn thin(&mut self, has_failed: bool) {
+        self.exemplar.thin(self.calls, has_failed);
+        self.max_duration_nano = kept::rounded_up(self.max_duration_nano);
+        kept::round_sum(&mut self.durations);
     }
 }
 
@@ -164,13 +172,13 @@ fn rows(cells: &Cells<Key, Red>, dictionaries: Dictionaries) -> Result<RecordBat
         indexes,
         counts,
         Arc::new(Int64Array::from_iter_values(values().map(|red| red.max_duration_nano))),
-        cells::trace_ids(values().map(|red| &red.exemplar))?,
+        cells::trace_ids(values().map(|red| red.exemplar.trace()))?,
     ];
     Ok(RecordBatch::try_new(schema::wide(Table::SpanMetrics), columns)?)
 }
 
 /// Rows of `span_metrics` with one key as one. `united` has one dictionary a column.
-pub(super) fn combined(united: &RecordBatch) -> Result<RecordBatch> {
+pub(super) fn combined(united: &RecordBatch, fine_from_unix_nano: i64) -> Result<RecordBatch> {
     let (service, version) = (labels(united, "service_name")?, labels(united, "service_version")?);
     let (name, kind, status) = (labels(united, "name")?, labels(united, "kind")?, labels(united, "status_code")?);
     let (steps, traces) = (times(united, "timestamp")?, ids(united, "exemplar_trace_id")?);
@@ -183,7 +191,7 @@ pub(super) fn combined(united: &RecordBatch) -> Result<RecordBatch> {
             labels.key(row).and_then(|key| i32::try_from(key).ok()).unwrap_or(-1)
         };
         let cell = cells.get(Key {
-            step: steps[row],
+            step: kept_step(steps[row], fine_from_unix_nano),
             service: key(service),
             version: key(version),
             name: key(name),
@@ -193,6 +201,10 @@ pub(super) fn combined(united: &RecordBatch) -> Result<RecordBatch> {
         cell.calls += calls[row];
         histograms.add_to(row, &mut cell.durations);
         cell.keep_slowest(slowest[row], cells::trace_id(traces, row));
+    }
+    let has_failed: Vec<bool> = label_texts(status)?.into_iter().map(|status| status == "error").collect();
+    for (key, red) in cells.iter_mut() {
+        red.thin(usize::try_from(key.status).is_ok_and(|status| has_failed[status]));
     }
     let values = |labels: &arrow::array::DictionaryArray<_>| Arc::clone(labels.values());
     let dictionaries = Dictionaries {

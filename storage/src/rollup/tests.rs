@@ -308,6 +308,16 @@ fn log_records_get_their_pattern_and_are_counted() {
     let (_, rows) = &derived.rows[0];
     assert_eq!(total(&derived.rows, Table::LogPatterns, "records"), 4);
     assert_eq!(label_texts(labels(rows, "template").unwrap()).unwrap()[0], "order <*> paid");
+    // Records without a text count too, under no pattern.
+    let mut logs = testing::log_rows(&[(0, "x"), (0, "y")]);
+    let mut columns = logs.columns().to_vec();
+    let place = logs.schema_ref().index_of("body").unwrap();
+    columns[place] = arrow::array::new_null_array(columns[place].data_type(), 2);
+    logs = RecordBatch::try_new(logs.schema(), columns).unwrap();
+    let derived = rollups.derive(Table::Logs, &mut logs, 0, |_| true).unwrap();
+    assert_eq!(total(&derived.rows, Table::LogPatterns, "records"), 2);
+    assert!(numbers::<UInt64Type>(&derived.rows[0].1, "pattern_id").unwrap().iter().all(|pattern| *pattern == 0));
+    assert_eq!(logs.column(logs.schema_ref().index_of("pattern_id").unwrap()).null_count(), 2);
     // A frame that counts already still gives its rows their pattern.
     let mut again = testing::log_rows(&[(0, "order 9 paid")]);
     let derived = rollups.derive(Table::Logs, &mut again, 0, |_| false).unwrap();
@@ -326,14 +336,14 @@ fn rows_with_one_key_become_one() {
     let parts: Vec<_> = (0..5).flat_map(|i| derive(&mut rollups, &spans(i * SECOND), 0)).collect();
     for table in [Table::SpanMetrics, Table::ServiceEdges] {
         let of: Vec<_> = parts.iter().filter(|(found, _)| *found == table).map(|(_, rows)| rows.clone()).collect();
-        let combined = combined(table, of).unwrap();
+        let combined = combined(table, of, i64::MIN).unwrap();
         let rows: Vec<_> = combined.into_iter().map(|rows| (table, rows)).collect();
         assert_eq!(total(&rows, table, "calls"), total(&parts, table, "calls"), "{table}");
         assert_eq!(rows[0].1.num_rows(), if table == Table::SpanMetrics { 2 } else { 1 }, "{table}");
     }
     let mut logs = testing::log_rows(&[(0, "a 1"), (0, "b")]);
     let parts = [(); 3].map(|()| rollups.derive(Table::Logs, &mut logs, 0, |_| true).unwrap().rows.remove(0).1);
-    let combined = combined(Table::LogPatterns, parts.to_vec()).unwrap();
+    let combined = combined(Table::LogPatterns, parts.to_vec(), i64::MIN).unwrap();
     assert_eq!(numbers::<UInt64Type>(&combined[0], "records").unwrap(), [3, 3]);
 }
 

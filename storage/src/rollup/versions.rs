@@ -146,7 +146,7 @@ fn change_rows(changes: &[Change<'_>]) -> Result<RecordBatch> {
             "version" => own(|change| change.version.to_owned()),
             "version_from" => own(|change| change.version_from.clone()),
             "source" => constant("telemetry"),
-            "change_id" => cells::trace_ids(ids.iter()),
+            "change_id" => cells::trace_ids(ids.iter().map(Some)),
             _ => Ok(new_null_array(field.data_type(), changes.len())),
         })
         .collect::<Result<Vec<_>>>()?;

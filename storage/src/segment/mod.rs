@@ -9,6 +9,7 @@ mod cache;
 mod checksum;
 pub(crate) mod gather;
 mod meta;
+pub mod number;
 pub(crate) mod order;
 mod properties;
 mod read;

@@ -12,7 +12,7 @@ use arrow::{
 
 use crate::{
     error::{Error, Result},
-    model::{Table, TimeRange},
+    model::Table,
     schema::{self, sort_key},
 };
 
@@ -36,8 +36,13 @@ impl Key {
         (self.batch as usize, self.row as usize)
     }
 
-    /// Whether both rows are of one series.
-    const fn same_series(&self, other: &Self) -> bool {
+    /// Time of the row.
+    pub(crate) const fn time(&self) -> i64 {
+        self.time
+    }
+
+    /// Whether both rows have the same first two parts: of a metric's points, whether they are of one series.
+    pub(crate) const fn same_series(&self, other: &Self) -> bool {
         self.label == other.label && self.second == other.second
     }
 }
@@ -105,11 +110,30 @@ pub(crate) fn by_bucket(keys: Vec<Key>, bucket_nano: i64) -> BTreeMap<i64, Vec<K
     }
 }
 
-/// The time of all rows; `None` without rows.
-pub(crate) fn time_range(keys: &[Key]) -> Option<TimeRange> {
-    let min = keys.iter().map(|key| key.time).min()?;
-    let max = keys.iter().map(|key| key.time).max()?;
-    Some(TimeRange::spanning(min, max))
+/// Pairs of neighbouring differences that are looked at to tell how even times are.
+const TIME_SAMPLES: usize = 1024;
+
+/// Whether most points of a series follow each other at one pace.
+pub(crate) fn has_even_times(keys: &[Key]) -> bool {
+    let step = (keys.len() / TIME_SAMPLES).max(1);
+    let (mut even, mut seen) = (0, 0);
+    for three in keys.windows(3).step_by(step).filter(|three| three[0].same_series(&three[2])) {
+        seen += 1;
+        even += usize::from(three[1].time.wrapping_sub(three[0].time) == three[2].time.wrapping_sub(three[1].time));
+    }
+    even * 2 >= seen
+}
+
+/// Sorted keys in pieces of `rows` or a few more: none ends between rows that go `together`.
+pub(crate) fn pieces(keys: &[Key], rows: usize, together: impl Fn(&Key, &Key) -> bool) -> impl Iterator<Item = &[Key]> {
+    let mut left = keys;
+    std::iter::from_fn(move || {
+        let at_least = rows.max(1).min(left.len());
+        let more = left[at_least.saturating_sub(1)..].windows(2).take_while(|pair| together(&pair[0], &pair[1]));
+        let (piece, rest) = left.split_at(at_least + more.count());
+        left = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 /// The series of sorted keys, in order.

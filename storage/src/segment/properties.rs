@@ -11,9 +11,11 @@ use parquet::{
     schema::types::{ColumnDescriptor, ColumnPath},
 };
 
+use super::write::Layout;
 use crate::{
     error::{Error, Result},
     model::Table,
+    rollup::is_summed,
     schema::{layout::AttributeColumn, sort_key},
 };
 
@@ -24,7 +26,7 @@ const TRACE_DICTIONARY_BYTES: usize = 4 << 20;
 pub(super) fn writer_properties(
     table: Table,
     file: &Schema,
-    attributes: &[AttributeColumn],
+    layout: &Layout,
     settings: &config::Storage,
 ) -> Result<WriterProperties> {
     let level = ZstdLevel::try_new(settings.zstd_level)
@@ -47,7 +49,7 @@ pub(super) fn writer_properties(
         .set_sorting_columns(Some(sorting))
         .set_created_by(concat!("rootline ", env!("CARGO_PKG_VERSION")).to_owned());
     for column in parquet.columns() {
-        builder = column_properties(builder, table, attributes, column);
+        builder = column_properties(builder, table, layout, column);
     }
     Ok(builder.build())
 }
@@ -55,9 +57,10 @@ pub(super) fn writer_properties(
 fn column_properties(
     builder: WriterPropertiesBuilder,
     table: Table,
-    attributes: &[AttributeColumn],
+    layout: &Layout,
     column: &ColumnDescriptor,
 ) -> WriterPropertiesBuilder {
+    let attributes = &layout.attributes;
     let path = column.path().clone();
     let name = path.parts().last().map_or("", String::as_str);
     let root = path.parts().first().map_or("", String::as_str);
@@ -76,11 +79,20 @@ fn column_properties(
                 .set_column_dictionary_page_size_limit(path.clone(), TRACE_DICTIONARY_BYTES),
             &path,
         ),
+        // Rare operations have one row for a call: their examples are the same few traces, their steps and counts repeat.
+        (Type::FIXED_LEN_BYTE_ARRAY, "exemplar_trace_id") => quiet(builder, &path),
+        (Type::INT64, "timestamp" | "calls" | "errors" | "records") if is_summed(table) => builder,
+        (Type::INT64, _) if is_summed(table) && nested => quiet(builder, &path),
+        (Type::INT64, "max_duration_nano") => plain(builder, &path, Encoding::BYTE_STREAM_SPLIT),
         (Type::FIXED_LEN_BYTE_ARRAY, _) => quiet(plain(builder, &path, Encoding::PLAIN), &path),
         (_, "body" | "body_value" | "attributes") => quiet(plain(builder, &path, Encoding::PLAIN), &path),
         (_, "resource_attributes" | "scope_attributes") => quiet(builder, &path),
         (_, "duration_nano") => plain(builder, &path, Encoding::BYTE_STREAM_SPLIT),
         (Type::INT64, "series_id" | "pattern_id") => builder,
+        // Jitter is the same for all series of one sender: its bytes repeat, the differences do not.
+        (Type::INT64, "timestamp") if table.has_series() && !layout.has_even_times => {
+            plain(builder, &path, Encoding::BYTE_STREAM_SPLIT)
+        }
         // Bucket counts are small and irregular: plain, for zstd.
         (Type::INT64, _) if nested && root != "events" => quiet(plain(builder, &path, Encoding::PLAIN), &path),
         (Type::DOUBLE, _) if nested => quiet(builder, &path),

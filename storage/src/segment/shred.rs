@@ -11,7 +11,7 @@ use arrow::{
     datatypes::{DataType, Float64Type, Int32Type, Int64Type, Schema, SchemaRef, UInt64Type},
 };
 
-use super::SeriesTable;
+use super::{SeriesTable, number};
 use crate::{
     error::{Error, Result},
     model::{
@@ -39,6 +39,8 @@ pub(crate) fn row_schema(table: Table) -> SchemaRef {
 pub(super) struct Shredder {
     schema: SchemaRef,
     maps: Vec<(usize, MapShredder)>,
+    /// Places of `value` and `value_int` where points are numbers.
+    numbers: Option<(usize, usize)>,
 }
 
 impl Shredder {
@@ -52,7 +54,12 @@ impl Shredder {
             fields.extend(own.iter().map(|column| Arc::new(column.field())));
             maps.push((index, MapShredder::new(&own)));
         }
-        Self { schema: Arc::new(Schema::new(fields)), maps }
+        let numbers = rows.index_of("value").ok().zip(rows.index_of("value_int").ok());
+        let numbers = numbers.filter(|_| table == Table::Metrics);
+        if numbers.is_some() {
+            fields.push(Arc::new(number::scale_field()));
+        }
+        Self { schema: Arc::new(Schema::new(fields)), maps, numbers }
     }
 
     /// Columns of the file.
@@ -67,6 +74,11 @@ impl Shredder {
             let (own, remainder) = map.shred_column(rows.column(*index))?;
             columns[*index] = remainder;
             columns.extend(own);
+        }
+        if let Some((value, value_int)) = self.numbers {
+            let scale;
+            [columns[value], columns[value_int], scale] = number::split(rows)?;
+            columns.push(scale);
         }
         let fields: Vec<_> = self
             .schema
@@ -263,6 +275,23 @@ enum Source {
     Series(usize),
     /// A remainder column and the keys with columns of their own, sorted by key.
     Map(usize, Vec<(String, usize)>),
+    /// `value` of numbers that are kept as [`number`] says: places of value, integer and scale.
+    Number([usize; 3]),
+    /// `value_int` of such numbers: places of integer and scale.
+    SentInt([usize; 2]),
+}
+
+impl Source {
+    /// How a column of numbers is read where the file says at which scale they are.
+    fn number(name: &str, file: &Schema) -> Option<Self> {
+        let scale = file.index_of(number::SCALE_COLUMN).ok()?;
+        let (value, int) = (file.index_of("value").ok()?, file.index_of("value_int").ok()?);
+        match name {
+            "value" => Some(Self::Number([value, int, scale])),
+            "value_int" => Some(Self::SentInt([int, scale])),
+            _ => None,
+        }
+    }
 }
 
 impl Assembler {
@@ -285,6 +314,9 @@ impl Assembler {
                 if file.field(column).data_type() != field.data_type() {
                     let found = file.field(column).data_type();
                     return Err(Error::corrupt(format!("{} of {table} is {found}", field.name())));
+                }
+                if let Some(source) = Source::number(field.name(), file) {
+                    return Ok(source);
                 }
                 let mut own: Vec<(String, usize)> = file
                     .fields()
@@ -326,6 +358,13 @@ impl Assembler {
                     Ok(take(series.rows().column(*column), indices, None)?)
                 }
                 Source::Map(remainder, own) => join(rows, *remainder, own),
+                Source::Number([value, int, scale]) => {
+                    let [value, int, scale] = [value, int, scale].map(|column| rows.column(*column));
+                    Ok(Arc::new(number::values(value, int, scale)?) as ArrayRef)
+                }
+                Source::SentInt([int, scale]) => {
+                    Ok(Arc::new(number::sent_ints(rows.column(*int), rows.column(*scale))?) as ArrayRef)
+                }
             })
             .collect::<Result<Vec<_>>>()?;
         Ok(RecordBatch::try_new(Arc::clone(&self.target), columns)?)

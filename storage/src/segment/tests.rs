@@ -20,11 +20,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     compaction::merge::merge,
+    environment::MergeTerms,
     error::ErrorKind,
     model::{
-        Table, Tenant,
+        Table, Tenant, TimeRange,
         attributes::{Value, ValueSink, encode},
     },
+    rollup,
     schema::{KIND_ATTRIBUTES, KIND_KEY, KIND_VALUE, SERIES_COLUMNS, wide},
 };
 
@@ -208,6 +210,8 @@ fn rows(table: Table, count: usize, seed: u64) -> RecordBatch {
     let schema = wide(table);
     let mut rngs: Vec<Rng> = (0..count).map(|_| Rng(rng.next())).collect();
     let series: Vec<u64> = (0..count).map(|_| rng.below(5)).collect();
+    let ints: Vec<Option<i64>> =
+        (0..count).map(|_| (rng.below(3) == 0).then(|| rng.next().cast_signed() >> rng.below(60))).collect();
     let columns = schema
         .fields()
         .iter()
@@ -222,6 +226,17 @@ fn rows(table: Table, count: usize, seed: u64) -> RecordBatch {
                 let mut rngs: Vec<Rng> = series.iter().map(seed).collect();
                 array(field, &mut rngs)
             }
+            // As ingest has it: an integer stands in both columns.
+            "value" if table == Table::Metrics => {
+                let doubles = rngs.iter_mut().map(|rng| (rng.below(4) > 0).then(|| rng.double()));
+                let value = |(int, double): (&Option<i64>, Option<f64>)| int.map(|int| int as f64).or(double);
+                Arc::new(ints.iter().zip(doubles).map(value).collect::<Float64Array>())
+            }
+            "value_int" if table == Table::Metrics => Arc::new(Int64Array::from(ints.clone())),
+            // They are added up.
+            "calls" | "errors" | "records" => {
+                Arc::new(UInt64Array::from_iter_values(rngs.iter_mut().map(|rng| rng.below(1_000))))
+            }
             _ => array(field, &mut rngs),
         })
         .collect();
@@ -233,6 +248,11 @@ fn settings() -> config::Storage {
     settings.row_group_rows = 500;
     settings.page_rows = 50;
     settings
+}
+
+fn terms() -> MergeTerms<'static> {
+    static SETTINGS: std::sync::LazyLock<config::Storage> = std::sync::LazyLock::new(settings);
+    MergeTerms { settings: &SETTINGS, memory_bytes: 1 << 20, fine_from_unix_nano: i64::MIN }
 }
 
 async fn publish(objects: &Arc<InMemory>, built: &BuiltSegment, name: &str) -> Arc<Segment> {
@@ -445,7 +465,8 @@ fn a_merge_has_the_rows_of_its_inputs_as_if_built_at_once() {
                 for input in inputs {
                     expected.extend(input.read_wide().await.unwrap());
                 }
-                let merged = merge(inputs, &settings(), 1 << 20).await.unwrap();
+                let expected = rollup::combined(table, expected, i64::MIN).unwrap();
+                let merged = merge(inputs, &terms()).await.unwrap();
                 let at_once = build(table, &expected, &settings()).unwrap();
                 assert_eq!(at_once.len(), 1);
                 let segment = publish(&objects, &merged, "merged").await;
@@ -466,12 +487,40 @@ fn a_merge_has_the_rows_of_its_inputs_as_if_built_at_once() {
 }
 
 #[test]
+fn a_merge_of_old_counts_has_fewer_rows_that_count_the_same() {
+    run(async {
+        for table in [Table::SpanMetrics, Table::ServiceEdges] {
+            let objects = Arc::new(InMemory::new());
+            let step = |seconds: i64| {
+                let rows = rows(table, 50, 7);
+                let mut columns = rows.columns().to_vec();
+                let times = TimestampNanosecondArray::from(vec![seconds * 1_000_000_000; 50]).with_timezone("UTC");
+                columns[rows.schema_ref().index_of("timestamp").unwrap()] = Arc::new(times);
+                RecordBatch::try_new(rows.schema(), columns).unwrap()
+            };
+            let mut inputs = Vec::new();
+            for seconds in [0, 10, 50, 60] {
+                let built = build(table, &[step(seconds)], &settings()).unwrap();
+                inputs.push(publish(&objects, &built[0], &format!("{seconds}")).await);
+            }
+            let merged = merge(&inputs, &MergeTerms { fine_from_unix_nano: 60_000_000_000, ..terms() }).await.unwrap();
+            let read = publish(&objects, &merged, "merged").await.read_wide().await.unwrap();
+            let counted = |rows: &RecordBatch| rollup::counted(table, rows).unwrap();
+            assert_eq!(read.iter().map(counted).sum::<u64>(), 4 * counted(&step(0)), "{table}");
+            let once = rollup::combined(table, vec![step(0)], i64::MIN).unwrap()[0].num_rows() as u64;
+            assert_eq!(merged.row_count, 2 * once, "{table}: a minute, and the step after it");
+            assert_eq!(merged.time_range, TimeRange::spanning(0, 60_000_000_000), "{table}");
+        }
+    });
+}
+
+#[test]
 fn segments_of_different_buckets_are_not_merged() {
     run(async {
         let objects = Arc::new(InMemory::new());
         let inputs = published(&objects, Table::Logs, &[30], 500).await;
-        assert_eq!(merge(&inputs, &settings(), 1 << 20).await.unwrap_err().kind(), ErrorKind::Invalid);
-        assert_eq!(merge(&[], &settings(), 1 << 20).await.unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(merge(&inputs, &terms()).await.unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(merge(&[], &terms()).await.unwrap_err().kind(), ErrorKind::Invalid);
     });
 }
 

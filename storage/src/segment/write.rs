@@ -83,13 +83,13 @@ pub fn build(table: Table, batches: &[RecordBatch], settings: &config::Storage) 
     let keys = order::sorted_keys(table, batches)?;
     let buckets = order::by_bucket(keys, nanos(settings.time_bucket));
     // Rows of nearly always one bucket: choosing the columns for all of them together costs the others nothing.
-    let attributes = chosen_columns(table, batches, settings)?;
+    let layout = Layout { attributes: chosen_columns(table, batches, settings)?, has_even_times: false };
     let rows = Gather::new(batches, row_schema(table))?;
     buckets
         .into_iter()
         .map(|(bucket_start_unix_nano, keys)| {
-            let facts = Facts::new(table, &keys, bucket_start_unix_nano)?;
-            let mut writer = SegmentWriter::new(facts, &attributes, settings)?;
+            let layout = Layout { has_even_times: order::has_even_times(&keys), ..layout.clone() };
+            let mut writer = SegmentWriter::new(table, bucket_start_unix_nano, &layout, settings)?;
             let mut positions = Vec::with_capacity(CHUNK_ROWS);
             for chunk in keys.chunks(CHUNK_ROWS) {
                 positions.clear();
@@ -142,22 +142,6 @@ pub(crate) fn count_keys(maps: &dyn Array, counts: &mut KeyCounts) -> Result<()>
     Ok(())
 }
 
-/// What is known of a segment before its rows are written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Facts {
-    table: Table,
-    row_count: u64,
-    time_range: TimeRange,
-    bucket_start_unix_nano: i64,
-}
-
-impl Facts {
-    pub(crate) fn new(table: Table, keys: &[Key], bucket_start_unix_nano: i64) -> Result<Self> {
-        let time_range = order::time_range(keys).ok_or_else(|| Error::internal("a segment without rows"))?;
-        Ok(Self { table, row_count: keys.len() as u64, time_range, bucket_start_unix_nano })
-    }
-}
-
 /// Key-value metadata key of a segment's [`Description`].
 pub(super) const DESCRIPTION_KEY: &str = "rootline.segment";
 
@@ -178,7 +162,7 @@ pub(super) struct Description {
 }
 
 /// Version of the file format; see `docs/format/segment.md`.
-pub(super) const FORMAT_VERSION: u16 = 1;
+pub(super) const FORMAT_VERSION: u16 = 2;
 
 /// One index inside the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,9 +179,22 @@ pub(super) const TRACES: &str = "traces";
 pub(super) const SERIES: &str = "series";
 pub(super) const CHECKSUMS: &str = "checksums";
 
+/// What one file's columns are, and how they are written.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    /// Attributes with columns of their own.
+    pub(crate) attributes: Vec<AttributeColumn>,
+    /// Points of a series come at a steady pace: differences of their times say nearly nothing.
+    pub(crate) has_even_times: bool,
+}
+
 /// Writes one segment: its rows in order, then its indexes.
 pub(crate) struct SegmentWriter {
-    facts: Facts,
+    table: Table,
+    bucket_start_unix_nano: i64,
+    row_count: u64,
+    /// Of the rows so far.
+    time_range: Option<TimeRange>,
     shredder: Shredder,
     parquet: ArrowWriter<Vec<u8>>,
     text: Option<TextIndexWriter>,
@@ -207,13 +204,21 @@ pub(crate) struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    pub(crate) fn new(facts: Facts, attributes: &[AttributeColumn], settings: &config::Storage) -> Result<Self> {
-        let shredder = Shredder::new(facts.table, attributes);
+    pub(crate) fn new(
+        table: Table,
+        bucket_start_unix_nano: i64,
+        layout: &Layout,
+        settings: &config::Storage,
+    ) -> Result<Self> {
+        let shredder = Shredder::new(table, &layout.attributes);
         let schema = std::sync::Arc::clone(shredder.schema());
-        let properties = writer_properties(facts.table, &schema, attributes, settings)?;
+        let properties = writer_properties(table, &schema, layout, settings)?;
         Ok(Self {
-            facts,
-            text: (facts.table == Table::Logs).then(TextIndexWriter::new).transpose()?,
+            table,
+            bucket_start_unix_nano,
+            row_count: 0,
+            time_range: None,
+            text: (table == Table::Logs).then(TextIndexWriter::new).transpose()?,
             traces: schema.index_of("trace_id").is_ok().then(TraceFilterWriter::default),
             parquet: ArrowWriter::try_new(Vec::new(), schema, Some(properties))?,
             shredder,
@@ -224,6 +229,10 @@ impl SegmentWriter {
 
     /// The next rows, in the columns of [`row_schema`].
     pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        self.row_count += rows.num_rows() as u64;
+        if let Some(range) = TimeRange::of_rows(self.table, rows) {
+            self.time_range = Some(self.time_range.map_or(range, |known| known.union(range)));
+        }
         if let Some(text) = &mut self.text {
             let bodies = order::column(rows, "body")?.as_string_opt::<i32>();
             let bodies = bodies.ok_or_else(|| Error::internal("log bodies are no text"))?;
@@ -237,6 +246,7 @@ impl SegmentWriter {
 
     /// The file. `series` is that of the rows written, for tables that have one.
     pub(crate) fn finish(mut self, series: Option<&SeriesTable>) -> Result<BuiltSegment> {
+        let time_range = self.time_range.ok_or_else(|| Error::internal("a segment without rows"))?;
         self.parquet.flush()?;
         if let Some(text) = self.text.take() {
             let (words, filters) = text.finish()?;
@@ -254,7 +264,7 @@ impl SegmentWriter {
         let covered = self.parquet.inner().len();
         let checksums = checksum::blocks(self.parquet.inner());
         self.put(CHECKSUMS, &checksums)?;
-        let Facts { table, row_count, time_range, bucket_start_unix_nano } = self.facts;
+        let Self { table, row_count, bucket_start_unix_nano, .. } = self;
         let description = Description {
             version: FORMAT_VERSION,
             schema_version: schema::VERSION,

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::disk::SimulatedDisk;
 use crate::{
-    environment::SegmentBuilder,
+    environment::{MergeTerms, SegmentBuilder},
     error::{Error, Result},
     files::FileSystem as _,
     model::{Table, TimeRange},
@@ -67,7 +67,7 @@ impl SegmentBuilder for CheapBuilder {
         Ok([first, second].into_iter().filter(|part| !part.is_empty()).map(|part| self.one(table, part)).collect())
     }
 
-    async fn merge(&self, inputs: &[Arc<Segment>], _: &config::Storage, _: usize) -> Result<BuiltSegment> {
+    async fn merge(&self, inputs: &[Arc<Segment>], _: &MergeTerms<'_>) -> Result<BuiltSegment> {
         let mut rows = Vec::new();
         for input in inputs {
             // Others get a turn while a merge reads.

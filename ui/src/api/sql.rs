@@ -243,8 +243,11 @@ const TABLES: [(&str, &str); 12] = [
     ("summaries", "summary data points"),
     ("exemplars", "exemplars: measurements with the trace they belong to"),
     ("series", "metric series"),
-    ("span_metrics", "calls, failures and durations of each operation in ten seconds; rows with one key add up"),
-    ("service_edges", "calls from one service to another in ten seconds; rows with one key add up"),
+    (
+        "span_metrics",
+        "calls, failures and durations of each operation in ten seconds, later a minute; rows with one key add up",
+    ),
+    ("service_edges", "calls from one service to another in ten seconds, later a minute; rows with one key add up"),
     ("log_patterns", "log records of each pattern in a minute; rows with one key add up"),
     ("changes", "deploys and other changes, reported or seen in telemetry"),
 ];
