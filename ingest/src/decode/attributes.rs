@@ -5,14 +5,17 @@ use storage::model::attributes::{MapWriter, ValueSink};
 use super::{
     Budget, Stop,
     rejection::Rejection,
-    wire::{Fields, Malformed},
+    wire::{Field, Fields, Malformed, Parts},
 };
 
 /// A list of `KeyValue` as it was sent. Kept and refilled from item to item, so that its memory is taken once.
 #[derive(Debug, Default)]
 pub(crate) struct KeyValues<'a> {
-    entries: Vec<(&'a str, &'a [u8])>,
+    entries: Vec<Entry<'a>>,
 }
+
+/// A key and its `AnyValue`.
+type Entry<'a> = (&'a str, Parts<'a>);
 
 impl<'a> KeyValues<'a> {
     pub(crate) fn clear(&mut self) {
@@ -24,18 +27,18 @@ impl<'a> KeyValues<'a> {
     pub(crate) fn push(&mut self, key_value: &'a [u8], budget: &mut Budget<'_>) -> Result<(), Stop> {
         if self.entries.len() == self.entries.capacity() {
             // An empty entry takes two bytes on the wire: what is kept of it is many times larger.
-            budget.charge(self.entries.len() * size_of::<(&str, &[u8])>())?;
+            budget.charge(self.entries.len() * size_of::<Entry<'_>>())?;
         }
-        let (mut key, mut value) = ("", &[][..]);
+        let (mut key, mut value) = ("", None);
         for field in Fields::new(key_value) {
             let field = field?;
             match field.number {
                 1 => key = field.text()?,
-                2 => value = field.bytes()?,
+                2 => value = Some(Parts::add(value, field.bytes()?, key_value, 2)),
                 _ => {}
             }
         }
-        self.entries.push((key, value));
+        self.entries.push((key, value.unwrap_or(Parts::One(&[]))));
         Ok(())
     }
 
@@ -51,6 +54,9 @@ impl<'a> KeyValues<'a> {
     }
 }
 
+/// Field of a value that points into a table of strings, which only profiles have: here it says nothing.
+const STRING_INDEX: u32 = 8;
+
 /// What a value turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ValueKind<'a> {
@@ -63,22 +69,23 @@ pub(crate) enum ValueKind<'a> {
 }
 
 /// Tells text, by far the most frequent body, from all else without encoding it.
-pub(crate) fn value_kind(any_value: &[u8]) -> Result<ValueKind<'_>, Malformed> {
+pub(crate) fn value_kind(any_value: Parts<'_>) -> Result<ValueKind<'_>, Malformed> {
     let mut kind = ValueKind::Unset;
-    for field in Fields::new(any_value) {
-        let field = field?;
+    any_value.each(|field| {
         match field.number {
             1 => kind = ValueKind::Text(field.text()?),
             2..=7 => kind = ValueKind::Other,
+            STRING_INDEX => kind = ValueKind::Unset,
             _ => {}
         }
-    }
+        Ok::<_, Malformed>(())
+    })?;
     Ok(kind)
 }
 
 /// Appends one encoded `AnyValue` to `out` in the storage encoding.
 pub(crate) fn encode_value(
-    any_value: &[u8],
+    any_value: Parts<'_>,
     out: &mut Vec<u8>,
     max_depth: usize,
     budget: &mut Budget<'_>,
@@ -101,7 +108,7 @@ impl Depth {
 }
 
 fn write_map(
-    entries: &mut [(&str, &[u8])],
+    entries: &mut [Entry<'_>],
     out: &mut Vec<u8>,
     depth: Depth,
     budget: &mut Budget<'_>,
@@ -111,7 +118,7 @@ fn write_map(
 }
 
 /// Sorts by key and returns the number of distinct keys.
-fn sort(entries: &mut [(&str, &[u8])]) -> usize {
+fn sort(entries: &mut [Entry<'_>]) -> usize {
     if !entries.is_sorted_by(|(left, _), (right, _)| left < right) {
         // Stable: entries with one key stay in the order they were sent, and the last wins.
         entries.sort_by_key(|(key, _)| *key);
@@ -120,12 +127,12 @@ fn sort(entries: &mut [(&str, &[u8])]) -> usize {
 }
 
 /// Whether no later entry has the same key.
-fn is_last(sorted: &[(&str, &[u8])], index: usize) -> bool {
+fn is_last(sorted: &[Entry<'_>], index: usize) -> bool {
     sorted.get(index + 1).is_none_or(|next| next.0 != sorted[index].0)
 }
 
 fn write_entries(
-    sorted: &[(&str, &[u8])],
+    sorted: &[Entry<'_>],
     kept: usize,
     writer: &mut MapWriter<'_>,
     depth: Depth,
@@ -135,7 +142,7 @@ fn write_entries(
     for (index, (key, value)) in sorted.iter().enumerate() {
         if is_last(sorted, index) {
             writer.entry(key, |out| {
-                let inner = write_value(value, out, depth, budget);
+                let inner = write_value(*value, out, depth, budget);
                 replaced = replaced.as_ref().map_or(Ok(0), |count| inner.map(|inner| count + inner));
             });
             if replaced.is_err() {
@@ -146,21 +153,8 @@ fn write_entries(
     replaced
 }
 
-fn write_value(any_value: &[u8], out: &mut Vec<u8>, depth: Depth, budget: &mut Budget<'_>) -> Result<usize, Stop> {
-    // One of the fields may be set; when several are, the last wins.
-    let mut set = None;
-    for field in Fields::new(any_value) {
-        let field = field?;
-        match field.number {
-            2 | 3 => drop(field.uint64()?),
-            4 => drop(field.fixed64()?),
-            // Text is checked once, below.
-            1 | 5..=7 => drop(field.bytes()?),
-            _ => continue,
-        }
-        set = Some(field);
-    }
-    let Some(field) = set else {
+fn write_value(any_value: Parts<'_>, out: &mut Vec<u8>, depth: Depth, budget: &mut Budget<'_>) -> Result<usize, Stop> {
+    let Some((field, is_whole)) = set_field(any_value)? else {
         out.null();
         return Ok(0);
     };
@@ -169,26 +163,66 @@ fn write_value(any_value: &[u8], out: &mut Vec<u8>, depth: Depth, budget: &mut B
         2 => out.bool(field.bool()?),
         3 => out.int(field.int64()?),
         4 => out.double(field.double()?),
-        5 => return write_array(field.bytes()?, out, depth.enter()?, budget),
-        6 => return write_nested_map(field.bytes()?, out, depth.enter()?, budget),
+        5 | 6 => {
+            let depth = depth.enter()?;
+            let write = if field.number == 5 { write_array } else { write_nested_map };
+            if is_whole {
+                return write(&[field.bytes()?], out, depth, budget);
+            }
+            return write(&last_run(any_value, field.number, budget)?, out, depth, budget);
+        }
+        STRING_INDEX => out.null(),
         _ => out.bytes(field.bytes()?),
     }
     Ok(0)
 }
 
-fn write_array(array: &[u8], out: &mut Vec<u8>, depth: Depth, budget: &mut Budget<'_>) -> Result<usize, Stop> {
+/// The field that says what the value is. One of them may be set; when several are, the last wins. `false` when it is a
+/// part of what it says: arrays and maps that come twice in a row are one.
+fn set_field(any_value: Parts<'_>) -> Result<Option<(Field<'_>, bool)>, Malformed> {
+    let mut set: Option<(Field<'_>, bool)> = None;
+    any_value.each(|field| {
+        match field.number {
+            2 | 3 | STRING_INDEX => drop(field.uint64()?),
+            4 => drop(field.fixed64()?),
+            // Text is checked once, where it is written.
+            1 | 5..=7 => drop(field.bytes()?),
+            _ => return Ok(()),
+        }
+        set = Some((field, set.is_none_or(|(before, _)| before.number != field.number)));
+        Ok::<_, Malformed>(())
+    })?;
+    Ok(set)
+}
+
+/// The messages of the fields with that number after the last other one that is set.
+fn last_run<'a>(any_value: Parts<'a>, number: u32, budget: &mut Budget<'_>) -> Result<Vec<&'a [u8]>, Stop> {
+    let mut run = Vec::new();
+    any_value.each(|field| {
+        if field.number == number {
+            budget.charge(size_of::<&[u8]>())?;
+            run.push(field.bytes()?);
+        } else if (1..=STRING_INDEX).contains(&field.number) {
+            run.clear();
+        }
+        Ok::<_, Stop>(())
+    })?;
+    Ok(run)
+}
+
+fn write_array(parts: &[&[u8]], out: &mut Vec<u8>, depth: Depth, budget: &mut Budget<'_>) -> Result<usize, Stop> {
     let mut count = 0;
-    for field in Fields::new(array) {
+    for field in parts.iter().flat_map(|part| Fields::new(part)) {
         count += usize::from(field?.number == 1);
     }
     let mut result = Ok(0);
     out.array(count, |out| {
         result = (|| {
             let mut replaced = 0;
-            for field in Fields::new(array) {
+            for field in parts.iter().flat_map(|part| Fields::new(part)) {
                 let field = field?;
                 if field.number == 1 {
-                    replaced += write_value(field.bytes()?, out, depth, budget)?;
+                    replaced += write_value(Parts::One(field.bytes()?), out, depth, budget)?;
                 }
             }
             Ok(replaced)
@@ -197,9 +231,9 @@ fn write_array(array: &[u8], out: &mut Vec<u8>, depth: Depth, budget: &mut Budge
     result
 }
 
-fn write_nested_map(list: &[u8], out: &mut Vec<u8>, depth: Depth, budget: &mut Budget<'_>) -> Result<usize, Stop> {
+fn write_nested_map(parts: &[&[u8]], out: &mut Vec<u8>, depth: Depth, budget: &mut Budget<'_>) -> Result<usize, Stop> {
     let mut nested = KeyValues::default();
-    for field in Fields::new(list) {
+    for field in parts.iter().flat_map(|part| Fields::new(part)) {
         let field = field?;
         if field.number == 1 {
             nested.push(field.bytes()?, budget)?;
