@@ -276,6 +276,10 @@ impl Inner {
             max_future: self.settings.max_future,
             age,
             age_setting,
+            max_value_bytes: match self.settings.max_value_size.as_usize() {
+                0 => usize::MAX,
+                bytes => bytes,
+            },
             max_attribute_depth: self.settings.max_attribute_depth.min(storage::model::attributes::MAX_DEPTH),
         }
     }

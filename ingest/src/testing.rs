@@ -28,6 +28,7 @@ fn decoded(signal: u8, is_json: bool, body: &[u8]) -> Option<Decoded> {
         age: Age::Forever,
         age_setting: "retention",
         max_attribute_depth: storage::model::attributes::MAX_DEPTH,
+        max_value_bytes: usize::MAX,
     };
     let mut share = Admission::new(usize::MAX).share(&Connection::default());
     let encoding = if is_json { Encoding::Json } else { Encoding::Protobuf };

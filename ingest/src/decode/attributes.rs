@@ -3,7 +3,7 @@
 use storage::model::attributes::{MapWriter, ValueSink};
 
 use super::{
-    Budget, Stop,
+    Budget, Limits, Stop,
     rejection::Rejection,
     wire::{Field, Fields, Malformed, Parts},
 };
@@ -42,15 +42,14 @@ impl<'a> KeyValues<'a> {
         Ok(())
     }
 
-    /// Appends the map to `out` and returns how many entries a later one with the same key replaced. On an error, `out`
-    /// has a part of the map: the caller cuts it off.
+    /// Appends the map to `out`. On an error, `out` has a part of the map: the caller cuts it off.
     pub(crate) fn encode(
         &mut self,
         out: &mut Vec<u8>,
-        max_depth: usize,
+        limits: &Limits,
         budget: &mut Budget<'_>,
-    ) -> Result<usize, Stop> {
-        write_map(&mut self.entries, out, Depth { left: max_depth, max: max_depth }, budget)
+    ) -> Result<Changes, Stop> {
+        write_map(&mut self.entries, out, Bounds::of(limits), budget)
     }
 }
 
@@ -87,34 +86,67 @@ pub(crate) fn value_kind(any_value: Parts<'_>) -> Result<ValueKind<'_>, Malforme
 pub(crate) fn encode_value(
     any_value: Parts<'_>,
     out: &mut Vec<u8>,
-    max_depth: usize,
+    limits: &Limits,
     budget: &mut Budget<'_>,
-) -> Result<usize, Stop> {
-    write_value(any_value, out, Depth { left: max_depth, max: max_depth }, budget)
+) -> Result<Changes, Stop> {
+    write_value(any_value, out, Bounds::of(limits), budget)
 }
 
-/// Levels of arrays and maps that may still be entered.
+/// What of a map or value is stored in another way than it was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Entries that a later one with the same key replaced.
+    pub(crate) replaced: usize,
+    /// Texts and bytes that were cut.
+    pub(crate) truncated: usize,
+}
+
+impl Changes {
+    const NONE: Self = Self { replaced: 0, truncated: 0 };
+    const TRUNCATED: Self = Self { replaced: 0, truncated: 1 };
+
+    const fn and(self, other: Self) -> Self {
+        Self { replaced: self.replaced + other.replaced, truncated: self.truncated + other.truncated }
+    }
+}
+
+/// Text that is cut has this at its end.
+const CUT_MARK: &str = "…";
+
+/// The stored form of text that is longer than `max_bytes`: its beginning, marked.
+pub(crate) fn cut(text: &str, max_bytes: usize) -> Option<String> {
+    (text.len() > max_bytes).then(|| format!("{}{CUT_MARK}", &text[..text.floor_char_boundary(max_bytes)]))
+}
+
+/// Levels of arrays and maps that may still be entered, and how long one text may be.
 #[derive(Clone, Copy)]
-struct Depth {
-    left: usize,
-    max: usize,
+struct Bounds {
+    levels_left: usize,
+    max_levels: usize,
+    value_bytes: usize,
 }
 
-impl Depth {
+impl Bounds {
+    const fn of(limits: &Limits) -> Self {
+        let levels = limits.max_attribute_depth;
+        Self { levels_left: levels, max_levels: levels, value_bytes: limits.max_value_bytes }
+    }
+
     fn enter(self) -> Result<Self, Stop> {
-        let left = self.left.checked_sub(1).ok_or(Stop::Reject(Rejection::AttributeDepth { max: self.max }))?;
-        Ok(Self { left, ..self })
+        let levels_left =
+            self.levels_left.checked_sub(1).ok_or(Stop::Reject(Rejection::AttributeDepth { max: self.max_levels }))?;
+        Ok(Self { levels_left, ..self })
     }
 }
 
 fn write_map(
     entries: &mut [Entry<'_>],
     out: &mut Vec<u8>,
-    depth: Depth,
+    bounds: Bounds,
     budget: &mut Budget<'_>,
-) -> Result<usize, Stop> {
+) -> Result<Changes, Stop> {
     let kept = sort(entries);
-    write_entries(entries, kept, &mut MapWriter::new(out, kept), depth, budget)
+    write_entries(entries, kept, &mut MapWriter::new(out, kept), bounds, budget)
 }
 
 /// Sorts by key and returns the number of distinct keys.
@@ -135,46 +167,65 @@ fn write_entries(
     sorted: &[Entry<'_>],
     kept: usize,
     writer: &mut MapWriter<'_>,
-    depth: Depth,
+    bounds: Bounds,
     budget: &mut Budget<'_>,
-) -> Result<usize, Stop> {
-    let mut replaced = Ok(sorted.len() - kept);
+) -> Result<Changes, Stop> {
+    let mut changes = Ok(Changes { replaced: sorted.len() - kept, truncated: 0 });
     for (index, (key, value)) in sorted.iter().enumerate() {
         if is_last(sorted, index) {
             writer.entry(key, |out| {
-                let inner = write_value(*value, out, depth, budget);
-                replaced = replaced.as_ref().map_or(Ok(0), |count| inner.map(|inner| count + inner));
+                let inner = write_value(*value, out, bounds, budget);
+                changes = changes.as_ref().map_or(Ok(Changes::NONE), |changes| inner.map(|inner| changes.and(inner)));
             });
-            if replaced.is_err() {
+            if changes.is_err() {
                 break;
             }
         }
     }
-    replaced
+    changes
 }
 
-fn write_value(any_value: Parts<'_>, out: &mut Vec<u8>, depth: Depth, budget: &mut Budget<'_>) -> Result<usize, Stop> {
+fn write_value(
+    any_value: Parts<'_>,
+    out: &mut Vec<u8>,
+    bounds: Bounds,
+    budget: &mut Budget<'_>,
+) -> Result<Changes, Stop> {
     let Some((field, is_whole)) = set_field(any_value)? else {
         out.null();
-        return Ok(0);
+        return Ok(Changes::NONE);
     };
     match field.number {
-        1 => out.string(field.text()?),
+        1 => {
+            let text = field.text()?;
+            if let Some(cut) = cut(text, bounds.value_bytes) {
+                out.string(&cut);
+                return Ok(Changes::TRUNCATED);
+            }
+            out.string(text);
+        }
         2 => out.bool(field.bool()?),
         3 => out.int(field.int64()?),
         4 => out.double(field.double()?),
         5 | 6 => {
-            let depth = depth.enter()?;
+            let bounds = bounds.enter()?;
             let write = if field.number == 5 { write_array } else { write_nested_map };
             if is_whole {
-                return write(&[field.bytes()?], out, depth, budget);
+                return write(&[field.bytes()?], out, bounds, budget);
             }
-            return write(&last_run(any_value, field.number, budget)?, out, depth, budget);
+            return write(&last_run(any_value, field.number, budget)?, out, bounds, budget);
         }
         STRING_INDEX => out.null(),
-        _ => out.bytes(field.bytes()?),
+        _ => {
+            let bytes = field.bytes()?;
+            if bytes.len() > bounds.value_bytes {
+                out.bytes(&bytes[..bounds.value_bytes]);
+                return Ok(Changes::TRUNCATED);
+            }
+            out.bytes(bytes);
+        }
     }
-    Ok(0)
+    Ok(Changes::NONE)
 }
 
 /// The field that says what the value is. One of them may be set; when several are, the last wins. `false` when it is a
@@ -210,28 +261,33 @@ fn last_run<'a>(any_value: Parts<'a>, number: u32, budget: &mut Budget<'_>) -> R
     Ok(run)
 }
 
-fn write_array(parts: &[&[u8]], out: &mut Vec<u8>, depth: Depth, budget: &mut Budget<'_>) -> Result<usize, Stop> {
+fn write_array(parts: &[&[u8]], out: &mut Vec<u8>, bounds: Bounds, budget: &mut Budget<'_>) -> Result<Changes, Stop> {
     let mut count = 0;
     for field in parts.iter().flat_map(|part| Fields::new(part)) {
         count += usize::from(field?.number == 1);
     }
-    let mut result = Ok(0);
+    let mut result = Ok(Changes::NONE);
     out.array(count, |out| {
         result = (|| {
-            let mut replaced = 0;
+            let mut changes = Changes::NONE;
             for field in parts.iter().flat_map(|part| Fields::new(part)) {
                 let field = field?;
                 if field.number == 1 {
-                    replaced += write_value(Parts::One(field.bytes()?), out, depth, budget)?;
+                    changes = changes.and(write_value(Parts::One(field.bytes()?), out, bounds, budget)?);
                 }
             }
-            Ok(replaced)
+            Ok(changes)
         })();
     });
     result
 }
 
-fn write_nested_map(parts: &[&[u8]], out: &mut Vec<u8>, depth: Depth, budget: &mut Budget<'_>) -> Result<usize, Stop> {
+fn write_nested_map(
+    parts: &[&[u8]],
+    out: &mut Vec<u8>,
+    bounds: Bounds,
+    budget: &mut Budget<'_>,
+) -> Result<Changes, Stop> {
     let mut nested = KeyValues::default();
     for field in parts.iter().flat_map(|part| Fields::new(part)) {
         let field = field?;
@@ -240,7 +296,7 @@ fn write_nested_map(parts: &[&[u8]], out: &mut Vec<u8>, depth: Depth, budget: &m
         }
     }
     let kept = sort(&mut nested.entries);
-    let mut result = Ok(0);
-    out.map(kept, |writer| result = write_entries(&nested.entries, kept, writer, depth, budget));
+    let mut result = Ok(Changes::NONE);
+    out.map(kept, |writer| result = write_entries(&nested.entries, kept, writer, bounds, budget));
     result
 }

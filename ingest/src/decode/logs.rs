@@ -11,7 +11,7 @@ use storage::model::{Table, TableRows, attributes::Value};
 
 use super::{
     Context, DecodeError, Origin, Rows, Stop,
-    attributes::{ValueKind, encode_value, value_kind},
+    attributes::{ValueKind, cut, encode_value, value_kind},
     columns::{Bytes, Dictionary, OriginColumns, optional_timestamps, rows, timestamps},
     rejection::Adjustment,
     span_id, trace_id,
@@ -129,9 +129,8 @@ impl Logs {
         let body = record.body.map(|body| Ok::<_, Stop>((body, value_kind(body)?))).transpose()?;
         self.value.clear();
         if let Some((body, ValueKind::Unset | ValueKind::Other)) = body {
-            let depth = context.limits.max_attribute_depth;
-            let replaced = encode_value(body, &mut self.value, depth, &mut context.budget)?;
-            context.tally.adjust(Adjustment::DuplicateKey, replaced);
+            let changes = encode_value(body, &mut self.value, &context.limits, &mut context.budget)?;
+            context.count(changes);
         }
         let body_json = match body {
             Some((_, ValueKind::Other)) => Value::read(&self.value).map(Value::to_json),
@@ -149,7 +148,9 @@ impl Logs {
                 self.body_value.append_null();
             }
             Some((_, ValueKind::Text(text))) => {
-                self.body.append_value(text);
+                let cut = cut(text, context.limits.max_value_bytes);
+                context.tally.adjust(Adjustment::TruncatedValue, usize::from(cut.is_some()));
+                self.body.append_value(cut.as_deref().unwrap_or(text));
                 self.body_value.append_null();
             }
             Some((_, ValueKind::Unset)) => {

@@ -53,6 +53,8 @@ pub(crate) struct Limits {
     pub(crate) age_setting: &'static str,
     /// Deepest nesting of arrays and maps in a value.
     pub(crate) max_attribute_depth: usize,
+    /// Longest text or bytes of a value.
+    pub(crate) max_value_bytes: usize,
 }
 
 impl Limits {
@@ -188,9 +190,15 @@ struct Context<'a, 's> {
 impl<'a> Context<'a, '_> {
     /// Appends the map in `attributes` to `out`.
     fn encode_attributes(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
-        let replaced = self.attributes.encode(out, self.limits.max_attribute_depth, &mut self.budget)?;
-        self.tally.adjust(rejection::Adjustment::DuplicateKey, replaced);
+        let changes = self.attributes.encode(out, &self.limits, &mut self.budget)?;
+        self.count(changes);
         Ok(())
+    }
+
+    /// Counts what was changed in attributes or in a value.
+    fn count(&mut self, changes: attributes::Changes) {
+        self.tally.adjust(rejection::Adjustment::DuplicateKey, changes.replaced);
+        self.tally.adjust(rejection::Adjustment::TruncatedValue, changes.truncated);
     }
 
     /// Adds one encoded `KeyValue` to `attributes`.

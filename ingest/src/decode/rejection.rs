@@ -106,12 +106,14 @@ pub(crate) enum Adjustment {
     InvalidParent,
     /// A service's name was too long for a label; the label has its beginning.
     LongServiceName,
+    /// A text or bytes were longer than `ingest.max_value_size`; their beginning was kept.
+    TruncatedValue,
     /// Bytes in text were not UTF-8 and became U+FFFD.
     InvalidText,
 }
 
 impl Adjustment {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::DuplicateKey,
         Self::InvalidLink,
         Self::SpanLinkDropped,
@@ -120,6 +122,7 @@ impl Adjustment {
         Self::UnknownEnum,
         Self::InvalidParent,
         Self::LongServiceName,
+        Self::TruncatedValue,
         Self::InvalidText,
     ];
 
@@ -134,6 +137,7 @@ impl Adjustment {
             Self::UnknownEnum => "unknown_enum",
             Self::InvalidParent => "invalid_parent",
             Self::LongServiceName => "long_service_name",
+            Self::TruncatedValue => "truncated_value",
             Self::InvalidText => "invalid_text",
         }
     }

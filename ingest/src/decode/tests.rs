@@ -44,6 +44,7 @@ fn limits() -> Limits {
         age: Age::Forever,
         age_setting: "retention.logs",
         max_attribute_depth: 64,
+        max_value_bytes: usize::MAX,
     }
 }
 

@@ -371,6 +371,31 @@ async fn spans_and_points_with_bad_text_are_stored() {
     server.stop().await;
 }
 
+/// Line 33: with a cap, what is longer is cut, marked and counted; its neighbours and its item stay.
+#[tokio::test]
+async fn values_over_a_cap_are_cut_marked_and_counted() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    // Only this test of the process looks at it; nextest gives each its own.
+    let _ = ::metrics::set_global_recorder(recorder);
+    let server = Server::with(|config| config.ingest.max_value_size = "10B".parse().unwrap()).await;
+    let mut record = log("123456789é, and more");
+    record.attributes = vec![
+        key_value("bytes", Value::BytesValue(vec![7; 11])),
+        key_value("fits", text_value("1234567890")),
+        key_value("nested", array(vec![text_value("12345678901")])),
+    ];
+    let structured = LogRecord { body: Some(any(array(vec![text_value("12345678901")]))), ..log("") };
+    assert_eq!(rejected(&server, Signal::Logs, &logs(vec![record, structured])).await.0, 0);
+    let rows = server.rows(Table::Logs);
+    assert_eq!(text(&rows, "body"), some(&["123456789…", r#"["1234567890…"]"#]));
+    let expected = r#"{"bytes":"07070707070707070707","fits":"1234567890","nested":["1234567890…"]}"#;
+    assert_eq!(maps(&rows, "attributes")[0], expected);
+    let counted = r#"rootline_ingest_adjusted_total{signal="logs",reason="truncated_value"} 4"#;
+    assert!(handle.render().contains(counted), "{}", handle.render());
+    server.stop().await;
+}
+
 /// Line 52: a schema URL is not kept, however long; its items are.
 #[tokio::test]
 async fn a_long_schema_url_costs_nothing() {
