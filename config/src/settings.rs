@@ -127,6 +127,7 @@ pub struct Ingest {
     pub dedup_window: Duration,
     pub dedup_max_entries: usize,
     pub max_attribute_depth: usize,
+    pub max_value_size: ByteSize,
     #[serde(with = "units::duration")]
     pub retry_after: Duration,
 }

@@ -135,7 +135,7 @@ impl Ingest {
     /// [`ChangeError`]
     pub async fn report(&self, caller: &Caller, change: &Change) -> Result<Reported, ChangeError> {
         change.check()?;
-        let mut share = self.inner.admission.share();
+        let mut share = self.inner.admission.share(&crate::Connection::default());
         share.grow(MAX_CHANGE_BYTES).map_err(|full| ChangeError::Unavailable(full.to_string()))?;
         let limits = self.change_limits();
         let asked = change.time_unix_nano.unwrap_or(limits.now_unix_nano);

@@ -33,17 +33,18 @@ use storage::{
 use tokio::sync::Semaphore;
 use xxhash_rust::xxh3::Xxh3;
 
+pub use self::{
+    admission::Connection,
+    caller::Caller,
+    change::{Change, ChangeError, KINDS as CHANGE_KINDS, Reported},
+    counters::{Counters, SignalCounters},
+};
 use self::{
     admission::{Admission, Share},
     counters::Counting,
     decode::{Decoded, Limits},
     inflate::Compression,
     outcome::{Accepted, Refusal},
-};
-pub use self::{
-    caller::Caller,
-    change::{Change, ChangeError, KINDS as CHANGE_KINDS, Reported},
-    counters::{Counters, SignalCounters},
 };
 
 /// Bodies up to this size are decoded where they were read; larger ones would hold up other connections there.
@@ -255,18 +256,8 @@ impl Inner {
         Counting::bytes(signal, bytes.len(), message.len());
         let key = self.settings.dedup.then(|| batch_key(signal, caller, &message));
         let limits = self.limits(signal);
-        let mut held = share.held();
-        let decoded = match encoding {
-            Encoding::Protobuf => decode::decode(signal, &message, &limits, &mut share)?,
-            Encoding::Json => {
-                // JSON is never shorter than a fraction of its protobuf; see `decode::json`.
-                share.grow(message.len().saturating_mul(2))?;
-                held = share.held();
-                let protobuf = decode::json::to_protobuf(signal, &message)
-                    .map_err(|malformed| Refusal::Malformed(malformed.to_string()))?;
-                decode::decode(signal, &protobuf, &limits, &mut share)?
-            }
-        };
+        let held = share.held();
+        let decoded = decode::decode(signal, encoding, &message, &limits, &mut share)?;
         // What is left are the rows: the message and what it was made from go now.
         drop(message);
         drop(bytes);
@@ -285,6 +276,10 @@ impl Inner {
             max_future: self.settings.max_future,
             age,
             age_setting,
+            max_value_bytes: match self.settings.max_value_size.as_usize() {
+                0 => usize::MAX,
+                bytes => bytes,
+            },
             max_attribute_depth: self.settings.max_attribute_depth.min(storage::model::attributes::MAX_DEPTH),
         }
     }

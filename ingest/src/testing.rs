@@ -6,9 +6,9 @@ use config::Age;
 use storage::model::{Batch, Tenant};
 
 use crate::{
-    Signal,
-    admission::Admission,
-    decode::{Decoded, Limits, decode as decode_protobuf, json},
+    Encoding, Signal,
+    admission::{Admission, Connection},
+    decode::{self, Decoded, Limits},
 };
 
 /// The time at which everything arrives.
@@ -28,16 +28,11 @@ fn decoded(signal: u8, is_json: bool, body: &[u8]) -> Option<Decoded> {
         age: Age::Forever,
         age_setting: "retention",
         max_attribute_depth: storage::model::attributes::MAX_DEPTH,
+        max_value_bytes: usize::MAX,
     };
-    let mut share = Admission::new(usize::MAX).share();
-    let translated;
-    let body = if is_json {
-        translated = json::to_protobuf(signal, body).ok()?;
-        &translated
-    } else {
-        body
-    };
-    decode_protobuf(signal, body, &limits, &mut share).ok()
+    let mut share = Admission::new(usize::MAX).share(&Connection::default());
+    let encoding = if is_json { Encoding::Json } else { Encoding::Protobuf };
+    decode::decode(signal, encoding, body, &limits, &mut share).ok()
 }
 
 /// The same, as counts: items sent, items rejected.

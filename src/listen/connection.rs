@@ -63,9 +63,11 @@ where
     let started = Arc::new(AtomicBool::new(false));
     let service = service_fn({
         let started = Arc::clone(&started);
+        let held = ingest::Connection::default();
         move |mut request: Request<Incoming>| {
             started.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(ConnectInfo(peer));
+            request.extensions_mut().insert(held.clone());
             let answer = gate.answer(request.map(axum::body::Body::new));
             async move { Ok::<_, Infallible>(answer.await) }
         }

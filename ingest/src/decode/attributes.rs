@@ -3,16 +3,19 @@
 use storage::model::attributes::{MapWriter, ValueSink};
 
 use super::{
-    Budget, Stop,
+    Budget, Limits, Stop,
     rejection::Rejection,
-    wire::{Fields, Malformed},
+    wire::{Field, Fields, Malformed, Parts},
 };
 
 /// A list of `KeyValue` as it was sent. Kept and refilled from item to item, so that its memory is taken once.
 #[derive(Debug, Default)]
 pub(crate) struct KeyValues<'a> {
-    entries: Vec<(&'a str, &'a [u8])>,
+    entries: Vec<Entry<'a>>,
 }
+
+/// A key and its `AnyValue`.
+type Entry<'a> = (&'a str, Parts<'a>);
 
 impl<'a> KeyValues<'a> {
     pub(crate) fn clear(&mut self) {
@@ -24,32 +27,34 @@ impl<'a> KeyValues<'a> {
     pub(crate) fn push(&mut self, key_value: &'a [u8], budget: &mut Budget<'_>) -> Result<(), Stop> {
         if self.entries.len() == self.entries.capacity() {
             // An empty entry takes two bytes on the wire: what is kept of it is many times larger.
-            budget.charge(self.entries.len() * size_of::<(&str, &[u8])>())?;
+            budget.charge(self.entries.len() * size_of::<Entry<'_>>())?;
         }
-        let (mut key, mut value) = ("", &[][..]);
+        let (mut key, mut value) = ("", None);
         for field in Fields::new(key_value) {
             let field = field?;
             match field.number {
                 1 => key = field.text()?,
-                2 => value = field.bytes()?,
+                2 => value = Some(Parts::add(value, field.bytes()?, key_value, 2)),
                 _ => {}
             }
         }
-        self.entries.push((key, value));
+        self.entries.push((key, value.unwrap_or(Parts::One(&[]))));
         Ok(())
     }
 
-    /// Appends the map to `out` and returns how many entries a later one with the same key replaced. On an error, `out`
-    /// has a part of the map: the caller cuts it off.
+    /// Appends the map to `out`. On an error, `out` has a part of the map: the caller cuts it off.
     pub(crate) fn encode(
         &mut self,
         out: &mut Vec<u8>,
-        max_depth: usize,
+        limits: &Limits,
         budget: &mut Budget<'_>,
-    ) -> Result<usize, Stop> {
-        write_map(&mut self.entries, out, Depth { left: max_depth, max: max_depth }, budget)
+    ) -> Result<Changes, Stop> {
+        write_map(&mut self.entries, out, Bounds::of(limits), budget)
     }
 }
+
+/// Field of a value that points into a table of strings, which only profiles have: here it says nothing.
+const STRING_INDEX: u32 = 8;
 
 /// What a value turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,55 +68,89 @@ pub(crate) enum ValueKind<'a> {
 }
 
 /// Tells text, by far the most frequent body, from all else without encoding it.
-pub(crate) fn value_kind(any_value: &[u8]) -> Result<ValueKind<'_>, Malformed> {
+pub(crate) fn value_kind(any_value: Parts<'_>) -> Result<ValueKind<'_>, Malformed> {
     let mut kind = ValueKind::Unset;
-    for field in Fields::new(any_value) {
-        let field = field?;
+    any_value.each(|field| {
         match field.number {
             1 => kind = ValueKind::Text(field.text()?),
             2..=7 => kind = ValueKind::Other,
+            STRING_INDEX => kind = ValueKind::Unset,
             _ => {}
         }
-    }
+        Ok::<_, Malformed>(())
+    })?;
     Ok(kind)
 }
 
 /// Appends one encoded `AnyValue` to `out` in the storage encoding.
 pub(crate) fn encode_value(
-    any_value: &[u8],
+    any_value: Parts<'_>,
     out: &mut Vec<u8>,
-    max_depth: usize,
+    limits: &Limits,
     budget: &mut Budget<'_>,
-) -> Result<usize, Stop> {
-    write_value(any_value, out, Depth { left: max_depth, max: max_depth }, budget)
+) -> Result<Changes, Stop> {
+    write_value(any_value, out, Bounds::of(limits), budget)
 }
 
-/// Levels of arrays and maps that may still be entered.
+/// What of a map or value is stored in another way than it was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Entries that a later one with the same key replaced.
+    pub(crate) replaced: usize,
+    /// Texts and bytes that were cut.
+    pub(crate) truncated: usize,
+}
+
+impl Changes {
+    const NONE: Self = Self { replaced: 0, truncated: 0 };
+    const TRUNCATED: Self = Self { replaced: 0, truncated: 1 };
+
+    const fn and(self, other: Self) -> Self {
+        Self { replaced: self.replaced + other.replaced, truncated: self.truncated + other.truncated }
+    }
+}
+
+/// Text that is cut has this at its end.
+const CUT_MARK: &str = "…";
+
+/// The stored form of text that is longer than `max_bytes`: its beginning, marked.
+pub(crate) fn cut(text: &str, max_bytes: usize) -> Option<String> {
+    (text.len() > max_bytes).then(|| format!("{}{CUT_MARK}", &text[..text.floor_char_boundary(max_bytes)]))
+}
+
+/// Levels of arrays and maps that may still be entered, and how long one text may be.
 #[derive(Clone, Copy)]
-struct Depth {
-    left: usize,
-    max: usize,
+struct Bounds {
+    levels_left: usize,
+    max_levels: usize,
+    value_bytes: usize,
 }
 
-impl Depth {
+impl Bounds {
+    const fn of(limits: &Limits) -> Self {
+        let levels = limits.max_attribute_depth;
+        Self { levels_left: levels, max_levels: levels, value_bytes: limits.max_value_bytes }
+    }
+
     fn enter(self) -> Result<Self, Stop> {
-        let left = self.left.checked_sub(1).ok_or(Stop::Reject(Rejection::AttributeDepth { max: self.max }))?;
-        Ok(Self { left, ..self })
+        let levels_left =
+            self.levels_left.checked_sub(1).ok_or(Stop::Reject(Rejection::AttributeDepth { max: self.max_levels }))?;
+        Ok(Self { levels_left, ..self })
     }
 }
 
 fn write_map(
-    entries: &mut [(&str, &[u8])],
+    entries: &mut [Entry<'_>],
     out: &mut Vec<u8>,
-    depth: Depth,
+    bounds: Bounds,
     budget: &mut Budget<'_>,
-) -> Result<usize, Stop> {
+) -> Result<Changes, Stop> {
     let kept = sort(entries);
-    write_entries(entries, kept, &mut MapWriter::new(out, kept), depth, budget)
+    write_entries(entries, kept, &mut MapWriter::new(out, kept), bounds, budget)
 }
 
 /// Sorts by key and returns the number of distinct keys.
-fn sort(entries: &mut [(&str, &[u8])]) -> usize {
+fn sort(entries: &mut [Entry<'_>]) -> usize {
     if !entries.is_sorted_by(|(left, _), (right, _)| left < right) {
         // Stable: entries with one key stay in the order they were sent, and the last wins.
         entries.sort_by_key(|(key, _)| *key);
@@ -120,93 +159,144 @@ fn sort(entries: &mut [(&str, &[u8])]) -> usize {
 }
 
 /// Whether no later entry has the same key.
-fn is_last(sorted: &[(&str, &[u8])], index: usize) -> bool {
+fn is_last(sorted: &[Entry<'_>], index: usize) -> bool {
     sorted.get(index + 1).is_none_or(|next| next.0 != sorted[index].0)
 }
 
 fn write_entries(
-    sorted: &[(&str, &[u8])],
+    sorted: &[Entry<'_>],
     kept: usize,
     writer: &mut MapWriter<'_>,
-    depth: Depth,
+    bounds: Bounds,
     budget: &mut Budget<'_>,
-) -> Result<usize, Stop> {
-    let mut replaced = Ok(sorted.len() - kept);
+) -> Result<Changes, Stop> {
+    let mut changes = Ok(Changes { replaced: sorted.len() - kept, truncated: 0 });
     for (index, (key, value)) in sorted.iter().enumerate() {
         if is_last(sorted, index) {
             writer.entry(key, |out| {
-                let inner = write_value(value, out, depth, budget);
-                replaced = replaced.as_ref().map_or(Ok(0), |count| inner.map(|inner| count + inner));
+                let inner = write_value(*value, out, bounds, budget);
+                changes = changes.as_ref().map_or(Ok(Changes::NONE), |changes| inner.map(|inner| changes.and(inner)));
             });
-            if replaced.is_err() {
+            if changes.is_err() {
                 break;
             }
         }
     }
-    replaced
+    changes
 }
 
-fn write_value(any_value: &[u8], out: &mut Vec<u8>, depth: Depth, budget: &mut Budget<'_>) -> Result<usize, Stop> {
-    // One of the fields may be set; when several are, the last wins.
-    let mut set = None;
-    for field in Fields::new(any_value) {
-        let field = field?;
-        match field.number {
-            2 | 3 => drop(field.uint64()?),
-            4 => drop(field.fixed64()?),
-            // Text is checked once, below.
-            1 | 5..=7 => drop(field.bytes()?),
-            _ => continue,
-        }
-        set = Some(field);
-    }
-    let Some(field) = set else {
+fn write_value(
+    any_value: Parts<'_>,
+    out: &mut Vec<u8>,
+    bounds: Bounds,
+    budget: &mut Budget<'_>,
+) -> Result<Changes, Stop> {
+    let Some((field, is_whole)) = set_field(any_value)? else {
         out.null();
-        return Ok(0);
+        return Ok(Changes::NONE);
     };
     match field.number {
-        1 => out.string(field.text()?),
+        1 => {
+            let text = field.text()?;
+            if let Some(cut) = cut(text, bounds.value_bytes) {
+                out.string(&cut);
+                return Ok(Changes::TRUNCATED);
+            }
+            out.string(text);
+        }
         2 => out.bool(field.bool()?),
         3 => out.int(field.int64()?),
         4 => out.double(field.double()?),
-        5 => return write_array(field.bytes()?, out, depth.enter()?, budget),
-        6 => return write_nested_map(field.bytes()?, out, depth.enter()?, budget),
-        _ => out.bytes(field.bytes()?),
+        5 | 6 => {
+            let bounds = bounds.enter()?;
+            let write = if field.number == 5 { write_array } else { write_nested_map };
+            if is_whole {
+                return write(&[field.bytes()?], out, bounds, budget);
+            }
+            return write(&last_run(any_value, field.number, budget)?, out, bounds, budget);
+        }
+        STRING_INDEX => out.null(),
+        _ => {
+            let bytes = field.bytes()?;
+            if bytes.len() > bounds.value_bytes {
+                out.bytes(&bytes[..bounds.value_bytes]);
+                return Ok(Changes::TRUNCATED);
+            }
+            out.bytes(bytes);
+        }
     }
-    Ok(0)
+    Ok(Changes::NONE)
 }
 
-fn write_array(array: &[u8], out: &mut Vec<u8>, depth: Depth, budget: &mut Budget<'_>) -> Result<usize, Stop> {
+/// The field that says what the value is. One of them may be set; when several are, the last wins. `false` when it is a
+/// part of what it says: arrays and maps that come twice in a row are one.
+fn set_field(any_value: Parts<'_>) -> Result<Option<(Field<'_>, bool)>, Malformed> {
+    let mut set: Option<(Field<'_>, bool)> = None;
+    any_value.each(|field| {
+        match field.number {
+            2 | 3 | STRING_INDEX => drop(field.uint64()?),
+            4 => drop(field.fixed64()?),
+            // Text is checked once, where it is written.
+            1 | 5..=7 => drop(field.bytes()?),
+            _ => return Ok(()),
+        }
+        set = Some((field, set.is_none_or(|(before, _)| before.number != field.number)));
+        Ok::<_, Malformed>(())
+    })?;
+    Ok(set)
+}
+
+/// The messages of the fields with that number after the last other one that is set.
+fn last_run<'a>(any_value: Parts<'a>, number: u32, budget: &mut Budget<'_>) -> Result<Vec<&'a [u8]>, Stop> {
+    let mut run = Vec::new();
+    any_value.each(|field| {
+        if field.number == number {
+            budget.charge(size_of::<&[u8]>())?;
+            run.push(field.bytes()?);
+        } else if (1..=STRING_INDEX).contains(&field.number) {
+            run.clear();
+        }
+        Ok::<_, Stop>(())
+    })?;
+    Ok(run)
+}
+
+fn write_array(parts: &[&[u8]], out: &mut Vec<u8>, bounds: Bounds, budget: &mut Budget<'_>) -> Result<Changes, Stop> {
     let mut count = 0;
-    for field in Fields::new(array) {
+    for field in parts.iter().flat_map(|part| Fields::new(part)) {
         count += usize::from(field?.number == 1);
     }
-    let mut result = Ok(0);
+    let mut result = Ok(Changes::NONE);
     out.array(count, |out| {
         result = (|| {
-            let mut replaced = 0;
-            for field in Fields::new(array) {
+            let mut changes = Changes::NONE;
+            for field in parts.iter().flat_map(|part| Fields::new(part)) {
                 let field = field?;
                 if field.number == 1 {
-                    replaced += write_value(field.bytes()?, out, depth, budget)?;
+                    changes = changes.and(write_value(Parts::One(field.bytes()?), out, bounds, budget)?);
                 }
             }
-            Ok(replaced)
+            Ok(changes)
         })();
     });
     result
 }
 
-fn write_nested_map(list: &[u8], out: &mut Vec<u8>, depth: Depth, budget: &mut Budget<'_>) -> Result<usize, Stop> {
+fn write_nested_map(
+    parts: &[&[u8]],
+    out: &mut Vec<u8>,
+    bounds: Bounds,
+    budget: &mut Budget<'_>,
+) -> Result<Changes, Stop> {
     let mut nested = KeyValues::default();
-    for field in Fields::new(list) {
+    for field in parts.iter().flat_map(|part| Fields::new(part)) {
         let field = field?;
         if field.number == 1 {
             nested.push(field.bytes()?, budget)?;
         }
     }
     let kept = sort(&mut nested.entries);
-    let mut result = Ok(0);
-    out.map(kept, |writer| result = write_entries(&nested.entries, kept, writer, depth, budget));
+    let mut result = Ok(Changes::NONE);
+    out.map(kept, |writer| result = write_entries(&nested.entries, kept, writer, bounds, budget));
     result
 }

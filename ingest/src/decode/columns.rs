@@ -174,9 +174,10 @@ impl Dictionary {
 /// The columns that all items of one resource and scope share.
 #[derive(Debug, Default)]
 pub(crate) struct OriginColumns {
-    /// Which origin the keys below belong to.
-    serial: u64,
-    keys: [i32; 5],
+    /// Which resource and which origin the keys below belong to.
+    serials: (u64, u64),
+    resource_keys: [i32; 2],
+    scope_keys: [i32; 3],
     service_name: Dictionary,
     resource_attributes: Dictionary,
     scope_name: Dictionary,
@@ -186,21 +187,26 @@ pub(crate) struct OriginColumns {
 
 impl OriginColumns {
     pub(crate) fn push(&mut self, origin: &Origin<'_>) {
-        if self.serial != origin.serial {
-            self.serial = origin.serial;
-            self.keys = [
+        if self.serials.0 != origin.resource_serial {
+            self.serials.0 = origin.resource_serial;
+            self.resource_keys = [
                 self.service_name.intern(origin.service_name.as_bytes()),
                 self.resource_attributes.intern(&origin.resource_attributes),
+            ];
+        }
+        if self.serials.1 != origin.serial {
+            self.serials.1 = origin.serial;
+            self.scope_keys = [
                 self.scope_name.intern(origin.scope_name.as_bytes()),
                 self.scope_version.intern(origin.scope_version.as_bytes()),
                 self.scope_attributes.intern(&origin.scope_attributes),
             ];
         }
-        self.service_name.push_key(self.keys[0]);
-        self.resource_attributes.push_key(self.keys[1]);
-        self.scope_name.push_key(self.keys[2]);
-        self.scope_version.push_key(self.keys[3]);
-        self.scope_attributes.push_key(self.keys[4]);
+        self.service_name.push_key(self.resource_keys[0]);
+        self.resource_attributes.push_key(self.resource_keys[1]);
+        self.scope_name.push_key(self.scope_keys[0]);
+        self.scope_version.push_key(self.scope_keys[1]);
+        self.scope_attributes.push_key(self.scope_keys[2]);
     }
 
     /// `service_name`, then the columns of resource and scope in schema order.

@@ -3,41 +3,62 @@
 //! Follows the protobuf JSON mapping with OTLP's deviations: ids are hex, enums are integers only, keys are lowerCamelCase
 //! and unknown ones are ignored. 64-bit integers come as text or number; `null` is a field that was not sent.
 
-mod messages;
 mod number;
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use base64::Engine as _;
-use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{
+    Deserialize as _,
+    de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use storage::model::attributes::MAX_DEPTH;
 
-use self::messages::{EnumName, Field, Kind, Message};
-use super::wire::Malformed;
-use crate::Signal;
+use super::{
+    messages::{self, EnumName, Field, Kind, Message},
+    wire::Malformed,
+};
+use crate::{
+    Signal,
+    admission::{Full, Share},
+};
 
 /// Bytes reserved for the length of a nested message, written once it is known: a varint may be padded.
 const LENGTH_BYTES: usize = 5;
+
+/// Values nested this deep in each other are parsed anew from their text: the parser bounds its own nesting to less than
+/// our values may have.
+const VALUES_PER_PARSER: usize = 16;
+
+/// The document's text, and how many byte sequences that are not UTF-8 were replaced in it by U+FFFD. Only text can have
+/// such bytes: anywhere else the document is no JSON before and after.
+pub(crate) fn text<'a>(json: &'a [u8], share: &mut Share) -> Result<(Cow<'a, str>, usize), Full> {
+    // Some senders write a byte order mark.
+    let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
+    if let Ok(text) = std::str::from_utf8(json) {
+        return Ok((Cow::Borrowed(text), 0));
+    }
+    // A byte becomes three at most.
+    share.grow(json.len().saturating_mul(3))?;
+    let replaced = json.utf8_chunks().filter(|chunk| !chunk.invalid().is_empty()).count();
+    Ok((String::from_utf8_lossy(json), replaced))
+}
 
 /// Translates one request. A key and value take at least three bytes of JSON for seven of protobuf at most (key 2,
 /// length 5), so that the result is at most about twice as long.
 ///
 /// # Errors
 /// What is wrong and where, in line and column.
-pub(crate) fn to_protobuf(signal: Signal, json: &[u8]) -> Result<Vec<u8>, Malformed> {
-    // Some senders write a byte order mark.
-    let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
+pub(crate) fn to_protobuf(signal: Signal, json: &str) -> Result<Vec<u8>, Malformed> {
     let mut out = Vec::with_capacity(json.len() / 2);
     if json.is_empty() {
         return Ok(out);
     }
-    let message = match signal {
-        Signal::Logs => &messages::EXPORT_LOGS,
-        Signal::Spans => &messages::EXPORT_TRACE,
-        Signal::Metrics => &messages::EXPORT_METRICS,
-    };
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let mut deserializer = serde_json::Deserializer::from_str(json);
     let describe = |error: serde_json::Error| Malformed::new(format!("JSON: {error}"));
-    Fields { message, out: &mut out }.deserialize(&mut deserializer).map_err(describe)?;
+    let fields = Fields { message: messages::request(signal), out: &mut out, value_depth: 0 };
+    fields.deserialize(&mut deserializer).map_err(describe)?;
     deserializer.end().map_err(describe)?;
     Ok(out)
 }
@@ -46,13 +67,15 @@ pub(crate) fn to_protobuf(signal: Signal, json: &[u8]) -> Result<Vec<u8>, Malfor
 struct Fields<'m, 'o> {
     message: &'m Message,
     out: &'o mut Vec<u8>,
+    /// Values (`AnyValue`) around it.
+    value_depth: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for Fields<'_, '_> {
     type Value = ();
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -63,11 +86,17 @@ impl<'de> Visitor<'de> for Fields<'_, '_> {
         write!(f, "an object ({})", self.message.name)
     }
 
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        Err(E::custom(format!("{} is no object ({})", Excerpt(text), self.message.name)))
+    }
+
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(field) = map.next_key_seed(Key(self.message))? {
             match field {
                 None => drop(map.next_value::<IgnoredAny>()?),
-                Some(field) => map.next_value_seed(FieldValue { field, out: self.out })?,
+                Some(field) => {
+                    map.next_value_seed(FieldValue { field, out: self.out, value_depth: self.value_depth })?;
+                }
             }
         }
         Ok(())
@@ -101,6 +130,7 @@ impl<'m> Visitor<'_> for Key<'m> {
 struct FieldValue<'m, 'o> {
     field: &'m Field,
     out: &'o mut Vec<u8>,
+    value_depth: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for FieldValue<'_, '_> {
@@ -113,7 +143,7 @@ impl<'de> DeserializeSeed<'de> for FieldValue<'_, '_> {
 
 impl<'m, 'o> FieldValue<'m, 'o> {
     fn one(self) -> Single<'m, 'o> {
-        Single { field: self.field, out: self.out, is_element: false }
+        Single { field: self.field, out: self.out, value_depth: self.value_depth, is_element: false }
     }
 }
 
@@ -124,13 +154,22 @@ impl<'de> Visitor<'de> for FieldValue<'_, '_> {
         write!(f, "an array for {:?}", self.field.key)
     }
 
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        Err(E::custom(format!("{:?} is {}, expected an array", self.field.key, Excerpt(text))))
+    }
+
     fn visit_unit<E>(self) -> Result<(), E> {
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(Single { field: self.field, out: self.out, is_element: true })?.is_some() {}
-        Ok(())
+        loop {
+            let Self { field, value_depth, .. } = self;
+            let element = Single { field, out: self.out, value_depth, is_element: true };
+            if seq.next_element_seed(element)?.is_none() {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -138,6 +177,7 @@ impl<'de> Visitor<'de> for FieldValue<'_, '_> {
 struct Single<'m, 'o> {
     field: &'m Field,
     out: &'o mut Vec<u8>,
+    value_depth: usize,
     is_element: bool,
 }
 
@@ -197,7 +237,7 @@ impl Single<'_, '_> {
             Kind::String => self.bytes(text.as_bytes()),
             Kind::Id => {
                 let id = hex::decode(text).map_err(|_| {
-                    E::custom(format!("{key:?} is {text:?}; ids are hex text in OTLP/JSON, not base64"))
+                    E::custom(format!("{key:?} is {}; ids are hex text in OTLP/JSON, not base64", Excerpt(text)))
                 })?;
                 self.bytes(&id);
             }
@@ -209,7 +249,7 @@ impl Single<'_, '_> {
             Kind::Enum(name) => return Err(E::custom(enum_hint(key, text, name))),
             Kind::Double => {
                 let value = number::parse_double(text)
-                    .ok_or_else(|| E::custom(format!("{key:?} is {text:?}, expected a number")))?;
+                    .ok_or_else(|| E::custom(format!("{key:?} is {}, expected a number", Excerpt(text))))?;
                 self.fixed64(value.to_bits());
             }
             Kind::Bool | Kind::Message(_) => {
@@ -217,7 +257,7 @@ impl Single<'_, '_> {
             }
             _ => {
                 let value = number::parse_integer(text)
-                    .ok_or_else(|| E::custom(format!("{key:?} is {text:?}, expected an integer")))?;
+                    .ok_or_else(|| E::custom(format!("{key:?} is {}, expected an integer", Excerpt(text))))?;
                 return self.integer(value);
             }
         }
@@ -229,6 +269,19 @@ impl<'de> DeserializeSeed<'de> for Single<'_, '_> {
     type Value = ();
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let is_value = matches!(self.field.kind, Kind::Message(message) if std::ptr::eq(message, &messages::ANY_VALUE));
+        if !is_value || self.value_depth == 0 {
+            return deserializer.deserialize_any(self);
+        }
+        if self.value_depth > MAX_DEPTH {
+            // Its item is rejected for the values around it, however deep this one goes on.
+            return IgnoredAny::deserialize(deserializer).map(drop);
+        }
+        if self.value_depth.is_multiple_of(VALUES_PER_PARSER) {
+            let text = <&RawValue>::deserialize(deserializer)?;
+            return serde::Deserializer::deserialize_any(&mut serde_json::Deserializer::from_str(text.get()), self)
+                .map_err(D::Error::custom);
+        }
         deserializer.deserialize_any(self)
     }
 }
@@ -293,7 +346,8 @@ impl<'de> Visitor<'de> for Single<'_, '_> {
         self.key(2);
         let start = self.out.len();
         self.out.extend_from_slice(&[0; LENGTH_BYTES]);
-        Fields { message, out: self.out }.visit_map(map)?;
+        let value_depth = self.value_depth + usize::from(std::ptr::eq(message, &messages::ANY_VALUE));
+        Fields { message, out: self.out, value_depth }.visit_map(map)?;
         let mut length = self.out.len() - start - LENGTH_BYTES;
         for byte in &mut self.out[start..start + LENGTH_BYTES - 1] {
             *byte = (length & 0x7f) as u8 | 0x80;
@@ -326,8 +380,20 @@ fn decode_base64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
 }
 
 fn enum_hint(key: &str, text: &str, name: EnumName) -> String {
+    let found = Excerpt(text);
     match name(text) {
-        Some(number) => format!("{key:?} is {text:?}; enums are integers in OTLP/JSON: write {number}"),
-        None => format!("{key:?} is {text:?}; enums are integers in OTLP/JSON"),
+        Some(number) => format!("{key:?} is {found}; enums are integers in OTLP/JSON: write {number}"),
+        None => format!("{key:?} is {found}; enums are integers in OTLP/JSON"),
+    }
+}
+
+/// The beginning of text from outside: an answer must not grow with what is wrong.
+struct Excerpt<'a>(&'a str);
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MAX_BYTES: usize = 80;
+        let start = &self.0[..self.0.floor_char_boundary(MAX_BYTES)];
+        if start.len() == self.0.len() { write!(f, "{start:?}") } else { write!(f, "{start:?}…") }
     }
 }

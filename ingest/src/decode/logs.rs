@@ -11,15 +11,19 @@ use storage::model::{Table, TableRows, attributes::Value};
 
 use super::{
     Context, DecodeError, Origin, Rows, Stop,
-    attributes::{ValueKind, encode_value, value_kind},
+    attributes::{ValueKind, cut, encode_value, value_kind},
     columns::{Bytes, Dictionary, OriginColumns, optional_timestamps, rows, timestamps},
     rejection::Adjustment,
     span_id, trace_id,
-    wire::Fields,
+    wire::{Fields, Malformed, Parts},
 };
 
 /// What a row takes beside its text and attributes.
 const ROW_BYTES: usize = 160;
+
+/// Bodies of one request that were not sent as text, and are also stored as JSON: less than a column can hold, by the most
+/// that text bodies can take (`ingest.max_request_size`).
+const MAX_BODY_BYTES: usize = 1 << 30;
 
 /// A record as it was sent, its attributes aside.
 #[derive(Default)]
@@ -28,7 +32,7 @@ struct Record<'a> {
     observed_time_unix_nano: u64,
     severity_number: i32,
     severity_text: &'a str,
-    body: Option<&'a [u8]>,
+    body: Option<Parts<'a>>,
     dropped_attributes_count: u32,
     flags: u32,
     trace_id: &'a [u8],
@@ -46,7 +50,7 @@ impl<'a> Record<'a> {
                 1 => record.time_unix_nano = field.fixed64()?,
                 2 => record.severity_number = field.int32()?,
                 3 => record.severity_text = field.text()?,
-                5 => record.body = Some(field.bytes()?),
+                5 => record.body = Some(Parts::add(record.body, field.bytes()?, message, 5)),
                 6 => context.push_attribute(field.bytes()?)?,
                 7 => record.dropped_attributes_count = field.uint32()?,
                 8 => record.flags = field.fixed32()?,
@@ -125,11 +129,17 @@ impl Logs {
         let body = record.body.map(|body| Ok::<_, Stop>((body, value_kind(body)?))).transpose()?;
         self.value.clear();
         if let Some((body, ValueKind::Unset | ValueKind::Other)) = body {
-            let depth = context.limits.max_attribute_depth;
-            let replaced = encode_value(body, &mut self.value, depth, &mut context.budget)?;
-            context.tally.adjust(Adjustment::DuplicateKey, replaced);
+            let changes = encode_value(body, &mut self.value, &context.limits, &mut context.budget)?;
+            context.count(changes);
         }
-        context.budget.charge(ROW_BYTES)?;
+        let body_json = match body {
+            Some((_, ValueKind::Other)) => Value::read(&self.value).map(Value::to_json),
+            _ => None,
+        };
+        // Written as JSON, bytes take twice and control characters six times what they had.
+        let body_bytes = body_json.as_ref().map_or(0, String::len);
+        context.budget.charge(ROW_BYTES + body_bytes)?;
+        self.check_body_column(body_bytes)?;
         self.attributes.try_push(|out| context.encode_attributes(out))?;
         // From here nothing fails: a row is in all columns or in none.
         match body {
@@ -138,7 +148,9 @@ impl Logs {
                 self.body_value.append_null();
             }
             Some((_, ValueKind::Text(text))) => {
-                self.body.append_value(text);
+                let cut = cut(text, context.limits.max_value_bytes);
+                context.tally.adjust(Adjustment::TruncatedValue, usize::from(cut.is_some()));
+                self.body.append_value(cut.as_deref().unwrap_or(text));
                 self.body_value.append_null();
             }
             Some((_, ValueKind::Unset)) => {
@@ -146,7 +158,7 @@ impl Logs {
                 self.body_value.append_value(&self.value);
             }
             Some((_, ValueKind::Other)) => {
-                self.body.append_option(Value::read(&self.value).map(Value::to_json));
+                self.body.append_option(body_json);
                 self.body_value.append_value(&self.value);
             }
         }
@@ -160,6 +172,14 @@ impl Logs {
         self.dropped_attributes_count.push(record.dropped_attributes_count);
         self.origin.push(origin);
         Ok(())
+    }
+
+    /// A column's offsets have 31 bits, which text that grows can exceed where the largest requests are allowed.
+    fn check_body_column(&self, more_bytes: usize) -> Result<(), Malformed> {
+        match self.body.values_slice().len().saturating_add(more_bytes) > MAX_BODY_BYTES {
+            true => Err(Malformed::new(format!("bodies written as JSON exceed {MAX_BODY_BYTES} bytes"))),
+            false => Ok(()),
+        }
     }
 
     /// The record's trace and span. Ids that are none are left out and counted; the record stays.

@@ -7,7 +7,6 @@ mod points;
 
 use arrow::error::ArrowError;
 use storage::model::TableRows;
-use xxhash_rust::xxh3::xxh3_128;
 
 use self::{
     exemplars::Exemplars,
@@ -16,9 +15,9 @@ use self::{
     points::Point,
 };
 use super::{
-    Context, DecodeError, Origin, Rows, Stop,
+    Context, DecodeError, Origin, Rows, Stop, digest,
     rejection::Adjustment,
-    wire::{Fields, Malformed},
+    wire::{Field, Fields, Malformed},
 };
 
 /// What a metric's points share.
@@ -45,15 +44,15 @@ pub(super) struct Metrics {
     exponential_histograms: ExponentialHistograms,
     summaries: Summaries,
     exemplars: Exemplars,
-    identity: Vec<u8>,
 }
 
 impl<'a> Rows<'a> for Metrics {
     fn item(&mut self, item: &'a [u8], origin: &Origin<'a>, context: &mut Context<'a, '_>) -> Result<(), DecodeError> {
         let (mut metric, data) = read_metric(item)?;
         // A metric without data has no points: nothing was sent.
-        let Some((field, data)) = data else { return Ok(()) };
-        let (temporality, is_monotonic) = read_aggregation(data)?;
+        let Some(data) = data else { return Ok(()) };
+        let field = data.field;
+        let (temporality, is_monotonic) = read_aggregation(&data)?;
         metric.kind = match field {
             5 => "gauge",
             7 => "sum",
@@ -67,8 +66,8 @@ impl<'a> Rows<'a> for Metrics {
         metric.is_monotonic = (field == 7).then_some(is_monotonic);
         self.serial += 1;
         metric.serial = self.serial;
-        metric.identity = self.identity(&metric, origin);
-        for point in Fields::new(data) {
+        metric.identity = identity(&metric, origin);
+        for point in data.fields() {
             let point = point?;
             if point.number != 1 {
                 continue;
@@ -99,31 +98,6 @@ impl Metrics {
         }
     }
 
-    /// Series differ when any of these differ. Every part is preceded by its length: no two lists of parts read alike.
-    fn identity(&mut self, metric: &Metric<'_>, origin: &Origin<'_>) -> u128 {
-        let out = &mut self.identity;
-        out.clear();
-        for part in [
-            metric.name.as_bytes(),
-            metric.unit.as_bytes(),
-            metric.kind.as_bytes(),
-            metric.temporality.unwrap_or_default().as_bytes(),
-            match metric.is_monotonic {
-                None => b"",
-                Some(false) => b"0",
-                Some(true) => b"1",
-            },
-            &origin.resource_attributes,
-            origin.scope_name.as_bytes(),
-            origin.scope_version.as_bytes(),
-            &origin.scope_attributes,
-        ] {
-            out.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            out.extend_from_slice(part);
-        }
-        xxh3_128(out)
-    }
-
     pub(super) fn finish(self) -> Result<Vec<TableRows>, ArrowError> {
         let tables = [
             self.numbers.finish()?,
@@ -136,6 +110,24 @@ impl Metrics {
     }
 }
 
+/// Series differ when any of these differ. Of the origin only digests: a resource may have long attributes and many short
+/// metrics.
+fn identity(metric: &Metric<'_>, origin: &Origin<'_>) -> u128 {
+    digest([
+        metric.name.as_bytes(),
+        metric.unit.as_bytes(),
+        metric.kind.as_bytes(),
+        metric.temporality.unwrap_or_default().as_bytes(),
+        match metric.is_monotonic {
+            None => b"",
+            Some(false) => b"0",
+            Some(true) => b"1",
+        },
+        &origin.resource_digest.to_le_bytes(),
+        &origin.scope_digest.to_le_bytes(),
+    ])
+}
+
 /// Where a point comes from.
 #[derive(Clone, Copy, Debug)]
 struct Source<'s, 'a> {
@@ -143,10 +135,35 @@ struct Source<'s, 'a> {
     origin: &'s Origin<'a>,
 }
 
-/// The metric without what depends on its data, and the data: field number and message.
-type Head<'a> = (Metric<'a>, Option<(u32, &'a [u8])>);
+/// The points of a metric, in as many messages as they were sent in: nearly always one.
+#[derive(Debug)]
+struct Data<'a> {
+    /// The field that says of which kind they are.
+    field: u32,
+    first: &'a [u8],
+    more: Vec<&'a [u8]>,
+}
 
-fn read_metric(message: &[u8]) -> Result<Head<'_>, Malformed> {
+impl<'a> Data<'a> {
+    /// One of the kinds may be set: when several are, the last wins. Data of one kind that come twice are one, with the
+    /// points of both.
+    fn add(found: Option<Self>, field: u32, message: &'a [u8]) -> Self {
+        match found {
+            Some(mut data) if data.field == field => {
+                data.more.push(message);
+                data
+            }
+            _ => Self { field, first: message, more: Vec::new() },
+        }
+    }
+
+    fn fields(&self) -> impl Iterator<Item = Result<Field<'a>, Malformed>> {
+        std::iter::once(self.first).chain(self.more.iter().copied()).flat_map(Fields::new)
+    }
+}
+
+/// The metric without what depends on its data, and the data.
+fn read_metric(message: &[u8]) -> Result<(Metric<'_>, Option<Data<'_>>), Malformed> {
     let mut metric = Metric {
         serial: 0,
         name: "",
@@ -164,8 +181,7 @@ fn read_metric(message: &[u8]) -> Result<Head<'_>, Malformed> {
             1 => metric.name = field.text()?,
             2 => metric.description = field.text()?,
             3 => metric.unit = field.text()?,
-            // One of them may be set; when several are, the last wins.
-            5 | 7 | 9 | 10 | 11 => data = Some((field.number, field.bytes()?)),
+            5 | 7 | 9 | 10 | 11 => data = Some(Data::add(data, field.number, field.bytes()?)),
             // Metadata is not kept, but must be what it is.
             12 => drop(field.bytes()?),
             _ => {}
@@ -175,9 +191,9 @@ fn read_metric(message: &[u8]) -> Result<Head<'_>, Malformed> {
 }
 
 /// Temporality and monotonicity, which may come after the points.
-fn read_aggregation(data: &[u8]) -> Result<(i32, bool), Malformed> {
+fn read_aggregation(data: &Data<'_>) -> Result<(i32, bool), Malformed> {
     let (mut temporality, mut is_monotonic) = (0, false);
-    for field in Fields::new(data) {
+    for field in data.fields() {
         let field = field?;
         match field.number {
             2 => temporality = field.int32()?,

@@ -6,10 +6,12 @@
 
 mod attributes;
 mod columns;
-pub(crate) mod json;
+mod json;
 mod logs;
+mod messages;
 mod metrics;
 mod rejection;
+mod sanitize;
 mod spans;
 #[cfg(test)]
 mod tests;
@@ -19,6 +21,7 @@ use std::time::Duration;
 
 use config::Age;
 use storage::model::{TableRows, attributes::Attributes};
+use xxhash_rust::xxh3::Xxh3;
 
 use self::attributes::KeyValues;
 pub(crate) use self::{
@@ -26,9 +29,13 @@ pub(crate) use self::{
     wire::Malformed,
 };
 use crate::{
-    Signal,
+    Encoding, Signal,
     admission::{Full, Share},
 };
+
+/// What of a service's name goes into the label of its rows: a label is compared and hashed again and again. The attribute
+/// keeps all of it.
+const MAX_SERVICE_NAME_BYTES: usize = 1 << 10;
 
 /// The service of a resource that names none.
 const UNKNOWN_SERVICE: &str = "unknown_service";
@@ -46,6 +53,8 @@ pub(crate) struct Limits {
     pub(crate) age_setting: &'static str,
     /// Deepest nesting of arrays and maps in a value.
     pub(crate) max_attribute_depth: usize,
+    /// Longest text or bytes of a value.
+    pub(crate) max_value_bytes: usize,
 }
 
 impl Limits {
@@ -93,8 +102,50 @@ pub(crate) enum DecodeError {
     Schema(#[from] arrow::error::ArrowError),
 }
 
-/// Decodes one protobuf body. `share` grows by what the rows take.
-pub(crate) fn decode(signal: Signal, body: &[u8], limits: &Limits, share: &mut Share) -> Result<Decoded, DecodeError> {
+/// Decodes one body. `share` grows by what the rows take.
+pub(crate) fn decode(
+    signal: Signal,
+    encoding: Encoding,
+    body: &[u8],
+    limits: &Limits,
+    share: &mut Share,
+) -> Result<Decoded, DecodeError> {
+    match encoding {
+        Encoding::Protobuf => decode_protobuf(signal, body, limits, share),
+        Encoding::Json => decode_json(signal, body, limits, share),
+    }
+}
+
+fn decode_json(signal: Signal, body: &[u8], limits: &Limits, share: &mut Share) -> Result<Decoded, DecodeError> {
+    let before = share.held();
+    let (text, replaced) = json::text(body, share)?;
+    // JSON is never shorter than a fraction of its protobuf; see `json::to_protobuf`.
+    share.grow(text.len().saturating_mul(2))?;
+    let protobuf = json::to_protobuf(signal, &text)?;
+    let translation = share.held() - before;
+    let mut decoded = decode_protobuf(signal, &protobuf, limits, share)?;
+    share.shrink(translation);
+    decoded.tally.adjust(rejection::Adjustment::InvalidText, replaced);
+    Ok(decoded)
+}
+
+fn decode_protobuf(signal: Signal, body: &[u8], limits: &Limits, share: &mut Share) -> Result<Decoded, DecodeError> {
+    let before = share.held();
+    match walk_request(signal, body, limits, share) {
+        Err(DecodeError::Malformed(malformed)) if malformed.is_text() => {
+            share.shrink(share.held() - before);
+            let sanitized = sanitize::sanitized(signal, body, share)?;
+            let copy = share.held() - before;
+            let mut decoded = walk_request(signal, &sanitized.message, limits, share)?;
+            share.shrink(copy);
+            decoded.tally.adjust(rejection::Adjustment::InvalidText, sanitized.replaced);
+            Ok(decoded)
+        }
+        decoded => decoded,
+    }
+}
+
+fn walk_request(signal: Signal, body: &[u8], limits: &Limits, share: &mut Share) -> Result<Decoded, DecodeError> {
     let mut context = Context {
         limits: *limits,
         budget: Budget { share, pending: 0 },
@@ -139,9 +190,15 @@ struct Context<'a, 's> {
 impl<'a> Context<'a, '_> {
     /// Appends the map in `attributes` to `out`.
     fn encode_attributes(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
-        let replaced = self.attributes.encode(out, self.limits.max_attribute_depth, &mut self.budget)?;
-        self.tally.adjust(rejection::Adjustment::DuplicateKey, replaced);
+        let changes = self.attributes.encode(out, &self.limits, &mut self.budget)?;
+        self.count(changes);
         Ok(())
+    }
+
+    /// Counts what was changed in attributes or in a value.
+    fn count(&mut self, changes: attributes::Changes) {
+        self.tally.adjust(rejection::Adjustment::DuplicateKey, changes.replaced);
+        self.tally.adjust(rejection::Adjustment::TruncatedValue, changes.truncated);
     }
 
     /// Adds one encoded `KeyValue` to `attributes`.
@@ -228,11 +285,18 @@ impl Budget<'_> {
 struct Origin<'a> {
     /// Differs between origins of one request, starts at 1.
     serial: u64,
+    /// Serial of the first origin with its resource. What depends on the resource alone is worked out once for it: its
+    /// scopes may be many and short, its attributes long.
+    resource_serial: u64,
     service_name: String,
     resource_attributes: Vec<u8>,
+    /// Hash of the resource's attributes.
+    resource_digest: u128,
     scope_name: &'a str,
     scope_version: &'a str,
     scope_attributes: Vec<u8>,
+    /// Hash of the scope's name, version and attributes.
+    scope_digest: u128,
     /// Resource or scope cannot be stored, and so none of their items.
     rejection: Option<Rejection>,
 }
@@ -261,25 +325,19 @@ fn walk_resource<'a>(
     context: &mut Context<'a, '_>,
     rows: &mut impl Rows<'a>,
 ) -> Result<(), DecodeError> {
-    let mut resource = &[][..];
-    for field in wire::Fields::new(group) {
-        let field = field?;
-        match field.number {
-            1 => resource = field.bytes()?,
-            3 => drop(field.text()?),
-            _ => {}
-        }
-    }
     let mut origin = Origin {
         serial: 0,
+        resource_serial: context.origin_serial + 1,
+        resource_digest: 0,
         service_name: UNKNOWN_SERVICE.to_owned(),
         resource_attributes: Vec::new(),
         scope_name: "",
         scope_version: "",
         scope_attributes: Vec::new(),
+        scope_digest: 0,
         rejection: None,
     };
-    let resource_rejection = read_head(resource, 1, context, &mut origin.resource_attributes, |number, field| {
+    let resource_rejection = read_head(group, 1, context, &mut origin.resource_attributes, |number, field| {
         match number {
             // Not kept, but a message in which they have another type is not a resource.
             2 => drop(field.uint32()?),
@@ -288,10 +346,13 @@ fn walk_resource<'a>(
         }
         Ok(())
     })?;
+    origin.resource_digest = digest([&origin.resource_attributes[..]]);
     if let Some(name) = Attributes::new(&origin.resource_attributes).get("service.name").and_then(|name| name.to_text())
         && !name.is_empty()
     {
-        origin.service_name = name.into_owned();
+        let label = &name[..name.floor_char_boundary(MAX_SERVICE_NAME_BYTES)];
+        context.tally.adjust(rejection::Adjustment::LongServiceName, usize::from(label.len() < name.len()));
+        origin.service_name = label.to_owned();
     }
     for field in wire::Fields::new(group) {
         let field = field?;
@@ -309,21 +370,12 @@ fn walk_scope<'a>(
     context: &mut Context<'a, '_>,
     rows: &mut impl Rows<'a>,
 ) -> Result<(), DecodeError> {
-    let mut scope = &[][..];
-    for field in wire::Fields::new(group) {
-        let field = field?;
-        match field.number {
-            1 => scope = field.bytes()?,
-            3 => drop(field.text()?),
-            _ => {}
-        }
-    }
     context.origin_serial += 1;
     origin.serial = context.origin_serial;
     (origin.scope_name, origin.scope_version) = ("", "");
     let Origin { scope_name, scope_version, scope_attributes, .. } = origin;
     scope_attributes.clear();
-    let rejection = read_head(scope, 3, context, scope_attributes, |number, field| {
+    let rejection = read_head(group, 3, context, scope_attributes, |number, field| {
         match number {
             1 => *scope_name = field.text()?,
             2 => *scope_version = field.text()?,
@@ -332,6 +384,7 @@ fn walk_scope<'a>(
         }
         Ok(())
     })?;
+    origin.scope_digest = digest([origin.scope_name.as_bytes(), origin.scope_version.as_bytes(), scope_attributes]);
     if origin.rejection.is_none() {
         origin.rejection = rejection;
     }
@@ -344,10 +397,10 @@ fn walk_scope<'a>(
     Ok(())
 }
 
-/// Reads a resource or scope: its attributes into `out`, all other fields by `other`. Gives back why its items cannot
-/// be stored, if so.
+/// Reads the head of a group, its resource or scope: the attributes into `out`, all other fields by `other`. Gives back why
+/// its items cannot be stored, if so.
 fn read_head<'a>(
-    head: &'a [u8],
+    group: &'a [u8],
     attributes_field: u32,
     context: &mut Context<'a, '_>,
     out: &mut Vec<u8>,
@@ -355,11 +408,22 @@ fn read_head<'a>(
 ) -> Result<Option<Rejection>, DecodeError> {
     context.attributes.clear();
     let mut read = || {
-        for field in wire::Fields::new(head) {
-            let field = field?;
-            match field.number {
-                number if number == attributes_field => context.push_attribute(field.bytes()?)?,
-                number => other(number, field)?,
+        for part in wire::Fields::new(group) {
+            let part = part?;
+            match part.number {
+                // Heads that come twice are one, with the fields of both.
+                1 => {
+                    for field in wire::Fields::new(part.bytes()?) {
+                        let field = field?;
+                        match field.number {
+                            number if number == attributes_field => context.push_attribute(field.bytes()?)?,
+                            number => other(number, field)?,
+                        }
+                    }
+                }
+                // The schema URL is not kept, but must be text.
+                3 => drop(part.text()?),
+                _ => {}
             }
         }
         context.encode_attributes(out)
@@ -373,6 +437,16 @@ fn read_head<'a>(
         Err(Stop::Malformed(malformed)) => Err(malformed.into()),
         Err(Stop::Full(full)) => Err(full.into()),
     }
+}
+
+/// Hash of parts, each preceded by its length: no two lists of parts read alike.
+fn digest<const N: usize>(parts: [&[u8]; N]) -> u128 {
+    let mut hash = Xxh3::new();
+    for part in parts {
+        hash.update(&(part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.digest128()
 }
 
 /// A trace id that names a trace: 16 bytes, not all zero.

@@ -104,10 +104,16 @@ pub(crate) enum Adjustment {
     UnknownEnum,
     /// A parent id was not 8 bytes; the span was stored as a root.
     InvalidParent,
+    /// A service's name was too long for a label; the label has its beginning.
+    LongServiceName,
+    /// A text or bytes were longer than `ingest.max_value_size`; their beginning was kept.
+    TruncatedValue,
+    /// Bytes in text were not UTF-8 and became U+FFFD.
+    InvalidText,
 }
 
 impl Adjustment {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::DuplicateKey,
         Self::InvalidLink,
         Self::SpanLinkDropped,
@@ -115,6 +121,9 @@ impl Adjustment {
         Self::SecondaryTime,
         Self::UnknownEnum,
         Self::InvalidParent,
+        Self::LongServiceName,
+        Self::TruncatedValue,
+        Self::InvalidText,
     ];
 
     /// Label of the counter.
@@ -127,6 +136,9 @@ impl Adjustment {
             Self::SecondaryTime => "secondary_time",
             Self::UnknownEnum => "unknown_enum",
             Self::InvalidParent => "invalid_parent",
+            Self::LongServiceName => "long_service_name",
+            Self::TruncatedValue => "truncated_value",
+            Self::InvalidText => "invalid_text",
         }
     }
 }

@@ -46,6 +46,21 @@ struct Span<'a> {
     status_message: &'a str,
 }
 
+impl<'a> Span<'a> {
+    /// A status that comes twice is one, with the last of each field.
+    fn read_status(&mut self, message: &'a [u8]) -> Result<(), Malformed> {
+        for field in Fields::new(message) {
+            let field = field?;
+            match field.number {
+                2 => self.status_message = field.text()?,
+                3 => self.status_code = field.int32()?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Columns of `spans` under construction.
 #[derive(Debug)]
 pub(super) struct Spans<'a> {
@@ -132,7 +147,7 @@ impl<'a> Spans<'a> {
                 12 => span.dropped_events_count = field.uint32()?,
                 13 => self.link_messages.push(field.bytes()?),
                 14 => span.dropped_links_count = field.uint32()?,
-                15 => (span.status_code, span.status_message) = read_status(field.bytes()?)?,
+                15 => span.read_status(field.bytes()?)?,
                 16 => span.flags = field.fixed32()?,
                 _ => {}
             }
@@ -231,19 +246,6 @@ impl<'a> Spans<'a> {
         columns.push(self.attributes.into_binary()?);
         rows(Table::Spans, columns)
     }
-}
-
-fn read_status(message: &[u8]) -> Result<(i32, &str), Malformed> {
-    let (mut code, mut text) = (0, "");
-    for field in Fields::new(message) {
-        let field = field?;
-        match field.number {
-            2 => text = field.text()?,
-            3 => code = field.int32()?,
-            _ => {}
-        }
-    }
-    Ok((code, text))
 }
 
 /// The name of an enum's number; one that is not in the enum is the unspecified first, counted.

@@ -1,7 +1,7 @@
 //! The protobuf wire format, read in place: fields of a message without copying and without a tree in between.
 //!
-//! Known fields must have their wire type, unknown fields and groups are stepped over, text must be UTF-8: whatever a
-//! generated decoder accepts is accepted (a property test compares both).
+//! Known fields must have their wire type, unknown fields and groups are stepped over, a field that comes twice is read as
+//! protobuf says: whatever a generated decoder accepts is accepted, and means the same (property tests compare both).
 
 use std::borrow::Cow;
 
@@ -10,12 +10,20 @@ const MAX_GROUP_DEPTH: usize = 100;
 
 /// Bytes that are not the message they claim to be. The whole request is refused: nothing after them can be trusted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Malformed(Cow<'static, str>);
+#[error("{what}")]
+pub(crate) struct Malformed {
+    what: Cow<'static, str>,
+    is_text: bool,
+}
 
 impl Malformed {
     pub(crate) fn new(what: impl Into<Cow<'static, str>>) -> Self {
-        Self(what.into())
+        Self { what: what.into(), is_text: false }
+    }
+
+    /// Whether text is not UTF-8, and that is all that is known to be wrong.
+    pub(crate) fn is_text(&self) -> bool {
+        self.is_text
     }
 }
 
@@ -46,6 +54,13 @@ pub(crate) struct Fields<'a> {
 impl<'a> Fields<'a> {
     pub(crate) const fn new(message: &'a [u8]) -> Self {
         Self { rest: message }
+    }
+
+    /// The next field, and the bytes it was read from.
+    pub(crate) fn next_with_bytes(&mut self) -> Option<(Result<Field<'a>, Malformed>, &'a [u8])> {
+        let before = self.rest;
+        let field = self.next()?;
+        Some((field, &before[..before.len() - self.rest.len()]))
     }
 
     fn read(&mut self) -> Result<Field<'a>, Malformed> {
@@ -82,6 +97,46 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// A message that may have come in several parts: protobuf reads a singular field that comes more than once as one
+/// message with the fields of all, in their order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Parts<'a> {
+    /// The usual case.
+    One(&'a [u8]),
+    /// Every field with that number in a message that has more than one.
+    Of {
+        /// Where the parts are.
+        message: &'a [u8],
+        /// Their number in it.
+        number: u32,
+    },
+}
+
+impl<'a> Parts<'a> {
+    /// What was found so far, `message` among it: another part of field `number` of `message`.
+    pub(crate) const fn add(found: Option<Self>, part: &'a [u8], message: &'a [u8], number: u32) -> Self {
+        match found {
+            None => Self::One(part),
+            Some(_) => Self::Of { message, number },
+        }
+    }
+
+    /// Hands all fields to `read`, in order.
+    #[inline]
+    pub(crate) fn each<E: From<Malformed>>(self, mut read: impl FnMut(Field<'a>) -> Result<(), E>) -> Result<(), E> {
+        match self {
+            Self::One(message) => Fields::new(message).try_for_each(|field| read(field?)),
+            Self::Of { message, number } => Fields::new(message).try_for_each(|part| {
+                let part = part?;
+                if part.number != number {
+                    return Ok(());
+                }
+                Fields::new(part.bytes()?).try_for_each(|field| read(field?))
+            }),
+        }
+    }
+}
+
 impl<'a> Field<'a> {
     fn wrong(self, expected: &str) -> Malformed {
         let found = match self.payload {
@@ -106,8 +161,9 @@ impl<'a> Field<'a> {
     #[inline]
     pub(crate) fn text(self) -> Result<&'a str, Malformed> {
         let bytes = self.bytes()?;
-        std::str::from_utf8(bytes).map_err(|error| {
-            Malformed::new(format!("text of field {} is not UTF-8 after {} bytes", self.number, error.valid_up_to()))
+        std::str::from_utf8(bytes).map_err(|error| Malformed {
+            what: format!("text of field {} is not UTF-8 after {} bytes", self.number, error.valid_up_to()).into(),
+            is_text: true,
         })
     }
 

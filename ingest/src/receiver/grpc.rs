@@ -17,7 +17,7 @@ use tonic::{Status, service::Routes};
 
 use super::{Reading, in_time};
 use crate::{
-    Body, Caller, Encoding, Ingest, Signal,
+    Body, Caller, Connection, Encoding, Ingest, Signal,
     admission::Share,
     inflate::Compression,
     outcome::{Accepted, Refusal},
@@ -80,7 +80,8 @@ async fn receive(ingest: &Ingest, signal: Signal, request: Request) -> Result<Ac
             })?,
         };
     let caller = parts.extensions.get::<Caller>().cloned().unwrap_or_default();
-    let mut share = ingest.inner.admission.share();
+    let connection = parts.extensions.get::<Connection>().cloned().unwrap_or_default();
+    let mut share = ingest.inner.admission.share(&connection);
     let (is_compressed, bytes) = read_message(ingest, body, &mut share).await?;
     let compression = match (is_compressed, encoding) {
         (false, _) => Compression::None,

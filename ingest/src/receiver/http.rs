@@ -16,7 +16,7 @@ use http::{
 
 use super::read_whole;
 use crate::{
-    Body, Caller, Encoding, Ingest, Signal,
+    Body, Caller, Connection, Encoding, Ingest, Signal,
     inflate::Compression,
     outcome::{Accepted, Refusal},
 };
@@ -64,7 +64,8 @@ async fn receive(ingest: &Ingest, signal: Signal, request: Request) -> Result<Ac
     let compression = compression(&parts.headers)?;
     let announced = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let caller = parts.extensions.get::<Caller>().cloned().unwrap_or_default();
-    let mut share = ingest.inner.admission.share();
+    let connection = parts.extensions.get::<Connection>().cloned().unwrap_or_default();
+    let mut share = ingest.inner.admission.share(&connection);
     let bytes = read_whole(ingest, body, announced, &mut share).await?;
     ingest.accept(signal, caller, Body { bytes, compression, encoding, share }).await
 }

@@ -211,7 +211,7 @@ async fn bad_data_is_invalid_argument_with_bad_request_details() {
 #[tokio::test]
 async fn over_the_memory_budget_requests_are_told_to_come_again() {
     let server = Server::start().await;
-    let mut hog = server.ingest.inner.admission.share();
+    let mut hog = server.ingest.inner.admission.share(&crate::Connection::default());
     hog.grow(server.ingest.inner.admission.capacity_bytes()).unwrap();
     let message = logs(vec![log("a")]);
     let reply = server.call(Signal::Logs, &[], 0, &message.encode_to_vec()).await;

@@ -26,7 +26,8 @@ use storage::model::{Table, attributes};
 use tonic::Code;
 
 use super::{
-    NOW, NOW_UNSIGNED, PROTOBUF, Server, bytes, doubles, integers, items, maps, messages::*, nested, text, unsigned,
+    JSON, NOW, NOW_UNSIGNED, PROTOBUF, Server, bytes, doubles, integers, items, maps, messages::*, nested, text,
+    unsigned,
 };
 use crate::Signal;
 
@@ -311,30 +312,99 @@ fn bounds(rows: &arrow::record_batch::RecordBatch) -> Vec<f64> {
     items(rows, "explicit_bounds", 0).as_primitive::<arrow::datatypes::Float64Type>().values().to_vec()
 }
 
-/// Line 31: invalid UTF-8 refuses the whole request, wherever it stands.
+/// Line 31: bytes that are no text become U+FFFD, wherever they stand, are counted, and cost no good neighbour its place.
 #[tokio::test]
-async fn text_that_is_not_utf_8_refuses_the_request() {
+async fn text_that_is_not_utf_8_is_stored_as_far_as_it_is_text() {
     let server = Server::start().await;
-    let mut record = log("never stored");
-    record.attributes = vec![key_value("key", text_value("VALUE"))];
-    let sent = logs(vec![record]).encode_to_vec();
-    for (needle, name) in [
-        (&b"never"[..], "body"),
-        (b"key", "key"),
-        (b"VALUE", "value"),
-        (b"checkout", "resource"),
-        (b"io.shop", "scope"),
-    ] {
-        let at = sent.windows(needle.len()).position(|window| window == needle).unwrap();
-        let mut body = sent.clone();
-        body[at] = 0xff;
-        let answer = server.post(Signal::Logs, PROTOBUF, &[], body.clone()).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}");
-        assert!(answer.error().contains("UTF-8"), "{name}: {}", answer.error());
-        assert_eq!(server.call(Signal::Logs, &[], 0, &body).await.status.code(), Code::InvalidArgument, "{name}");
-    }
-    assert_eq!(server.row_count(), 0);
-    assert_eq!(server.ingest.counters().logs.refused_requests, 10);
+    let mut record = log("~body");
+    record.attributes = vec![key_value("~key", text_value("~value"))];
+    let mut request = logs(vec![record, log("a good neighbour")]);
+    request.resource_logs[0].schema_url = "~schema".to_owned();
+    request.resource_logs[0].resource.as_mut().unwrap().attributes.push(key_value("host", text_value("~resource")));
+    request.resource_logs[0].scope_logs[0].scope.as_mut().unwrap().name = "~scope~".to_owned();
+    let mut body = request.encode_to_vec();
+    body.iter_mut().filter(|byte| **byte == b'~').for_each(|byte| *byte = 0xff);
+    let answer = server.post(Signal::Logs, PROTOBUF, &[], body.clone()).await;
+    assert_eq!((answer.status, answer.body.len()), (StatusCode::OK, 0), "nothing was rejected");
+    let rows = server.rows(Table::Logs);
+    assert_eq!(text(&rows, "body"), some(&["\u{fffd}body", "a good neighbour"]));
+    assert_eq!(maps(&rows, "attributes")[0], "{\"\u{fffd}key\":\"\u{fffd}value\"}");
+    assert_eq!(text(&rows, "scope_name"), some(&["\u{fffd}scope\u{fffd}"; 2]));
+    assert!(maps(&rows, "resource_attributes")[0].contains("\u{fffd}resource"));
+    // The same body again, by the other protocol, is the same body.
+    assert_eq!(server.call(Signal::Logs, &[], 0, &body).await.status.code(), Code::Ok);
+    let counters = server.ingest.counters().logs;
+    assert_eq!((counters.accepted, counters.duplicate, counters.refused_requests), (2, 2, 0));
+
+    let json = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"~json"}}]}]}]}"#;
+    let mut json = json.as_bytes().to_vec();
+    json.iter_mut().filter(|byte| **byte == b'~').for_each(|byte| *byte = 0xff);
+    assert_eq!(server.post(Signal::Logs, JSON, &[], json).await.status, StatusCode::OK);
+    assert_eq!(text(&server.rows(Table::Logs), "body").last().unwrap().as_deref(), Some("\u{fffd}json"));
+    let mut broken = logs(vec![log("x")]).encode_to_vec();
+    broken.extend_from_slice(&[0x0a, 4, 0x1a, 1, 0xff]);
+    let answer = server.post(Signal::Logs, PROTOBUF, &[], broken).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "what else is wrong stays wrong");
+    server.stop().await;
+}
+
+/// The three other signals' texts take the same way.
+#[tokio::test]
+async fn spans_and_points_with_bad_text_are_stored() {
+    let server = Server::start().await;
+    let bad = |mut body: Vec<u8>| {
+        body.iter_mut().filter(|byte| **byte == b'~').for_each(|byte| *byte = 0xff);
+        body
+    };
+    let mut odd = span("~span");
+    odd.status = Some(Status { message: "~status".to_owned(), code: 2 });
+    odd.events = vec![Event { name: "~event".to_owned(), ..Default::default() }];
+    let body = bad(spans(vec![odd]).encode_to_vec());
+    assert_eq!(server.post(Signal::Spans, PROTOBUF, &[], body).await.status, StatusCode::OK);
+    let rows = server.rows(Table::Spans);
+    assert_eq!(text(&rows, "name"), some(&["\u{fffd}span"]));
+    assert_eq!(text(&rows, "status_message"), some(&["\u{fffd}status"]));
+    assert_eq!(text(&nested(&rows, "events", 0), "name"), some(&["\u{fffd}event"]));
+    let body = bad(metrics(vec![gauge("~metric", Number::AsInt(1))]).encode_to_vec());
+    assert_eq!(server.post(Signal::Metrics, PROTOBUF, &[], body).await.status, StatusCode::OK);
+    assert_eq!(text(&server.rows(Table::Metrics), "metric_name"), some(&["\u{fffd}metric"]));
+    server.stop().await;
+}
+
+/// Line 33: with a cap, what is longer is cut, marked and counted; its neighbours and its item stay.
+#[tokio::test]
+async fn values_over_a_cap_are_cut_marked_and_counted() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    // Only this test of the process looks at it; nextest gives each its own.
+    let _ = ::metrics::set_global_recorder(recorder);
+    let server = Server::with(|config| config.ingest.max_value_size = "10B".parse().unwrap()).await;
+    let mut record = log("123456789é, and more");
+    record.attributes = vec![
+        key_value("bytes", Value::BytesValue(vec![7; 11])),
+        key_value("fits", text_value("1234567890")),
+        key_value("nested", array(vec![text_value("12345678901")])),
+    ];
+    let structured = LogRecord { body: Some(any(array(vec![text_value("12345678901")]))), ..log("") };
+    assert_eq!(rejected(&server, Signal::Logs, &logs(vec![record, structured])).await.0, 0);
+    let rows = server.rows(Table::Logs);
+    assert_eq!(text(&rows, "body"), some(&["123456789…", r#"["1234567890…"]"#]));
+    let expected = r#"{"bytes":"07070707070707070707","fits":"1234567890","nested":["1234567890…"]}"#;
+    assert_eq!(maps(&rows, "attributes")[0], expected);
+    let counted = r#"rootline_ingest_adjusted_total{signal="logs",reason="truncated_value"} 4"#;
+    assert!(handle.render().contains(counted), "{}", handle.render());
+    server.stop().await;
+}
+
+/// Line 52: a schema URL is not kept, however long; its items are.
+#[tokio::test]
+async fn a_long_schema_url_costs_nothing() {
+    let server = Server::start().await;
+    let mut request = logs(vec![log("x")]);
+    request.resource_logs[0].schema_url = "https://".to_owned() + &"x".repeat(1 << 20);
+    request.resource_logs[0].scope_logs[0].schema_url = "y".repeat(1 << 20);
+    assert_eq!(rejected(&server, Signal::Logs, &request).await.0, 0);
+    assert_eq!(server.rows(Table::Logs).num_rows(), 1);
     server.stop().await;
 }
 
@@ -711,6 +781,8 @@ async fn a_service_always_has_a_name() {
         (Vec::new(), "unknown_service"),
         (vec![key_value("service.name", text_value(""))], "unknown_service"),
         (vec![key_value("service.name", Value::IntValue(7))], "7"),
+        // A label has a length; the attribute keeps all.
+        (vec![key_value("service.name", text_value(&"é".repeat(600)))], &"é".repeat(512)),
     ] {
         let mut request = logs(vec![log(expected)]);
         request.resource_logs[0].resource.as_mut().unwrap().attributes = attributes;
@@ -720,5 +792,6 @@ async fn a_service_always_has_a_name() {
         let names = text(&server.rows(Table::Logs), "service_name");
         assert_eq!(names.last().unwrap().as_deref(), Some(expected));
     }
+    assert!(maps(&server.rows(Table::Logs), "resource_attributes")[3].contains(&"é".repeat(600)));
     server.stop().await;
 }

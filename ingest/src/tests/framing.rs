@@ -50,6 +50,44 @@ async fn unknown_fields_of_every_wire_type_are_ignored() {
     server.stop().await;
 }
 
+/// Line 8: 10 MB of what nobody knows, in one piece, in five million pieces, and within a record.
+#[tokio::test]
+async fn megabytes_of_unknown_fields_are_stepped_over() {
+    let server = Server::with(|config| config.memory.budget = "256MiB".parse().unwrap()).await;
+    let unknown = |bytes: &[u8]| {
+        let mut field = vec![0x7a];
+        prost::encoding::encode_varint(bytes.len() as u64, &mut field);
+        field.extend_from_slice(bytes);
+        field
+    };
+    let wrap = |inner: &[u8]| {
+        let mut field = vec![0x12];
+        prost::encoding::encode_varint(inner.len() as u64, &mut field);
+        field.extend_from_slice(inner);
+        field
+    };
+    let mut groups = Vec::new();
+    for _ in 0..2_500_000 {
+        groups.extend_from_slice(&[0x7b, 0x78, 0x01, 0x7c]);
+    }
+    for (name, unknown) in [("one", unknown(&[7; 10 << 20])), ("many", [0x78, 1].repeat(5 << 20)), ("groups", groups)] {
+        let mut record = log(name).encode_to_vec();
+        record.extend_from_slice(&unknown);
+        let mut body = Vec::new();
+        let mut group = wrap(&wrap(&record));
+        group[0] = 0x12;
+        prost::encoding::encode_key(1, prost::encoding::WireType::LengthDelimited, &mut body);
+        prost::encoding::encode_varint(group.len() as u64, &mut body);
+        body.extend_from_slice(&group);
+        body.extend_from_slice(&unknown);
+        assert_eq!(server.post(Signal::Logs, PROTOBUF, &[], body).await.status, StatusCode::OK, "{name}");
+    }
+    let found: Vec<_> = text(&server.rows(Table::Logs), "body").into_iter().flatten().collect();
+    assert_eq!(found, ["one", "many", "groups"]);
+    assert_eq!(server.ingest.admission_bytes().0, 0);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn content_types_are_taken_at_their_word() {
     let server = Server::start().await;
@@ -98,7 +136,7 @@ async fn json_that_is_not_otlp_is_refused_with_a_reason() {
         (Signal::Logs, "[]".to_owned(), "ExportLogsServiceRequest"),
         (Signal::Logs, "{} {}".to_owned(), "trailing"),
         (Signal::Logs, "[".repeat(100_000), "line 1"),
-        (Signal::Logs, log(&format!(r#""body":{}"#, r#"{"arrayValue":{"values":["#.repeat(100_000))), "recursion"),
+        (Signal::Logs, log(&format!(r#""body":{}"#, r#"{"arrayValue":{"values":["#.repeat(100_000))), "expected value"),
     ] {
         let answer = server.send_json(signal, &document).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{:.100}", document);
@@ -119,6 +157,15 @@ async fn json_takes_what_the_mapping_allows() {
             "sum":4,"bucketCounts":["1",2],"explicitBounds":[0.5],"attributes":[{"key":"b","value":{"bytesValue":"_w8"}}]}]}}]}]}]}"#;
     let answer = server.send_json(Signal::Metrics, &document).await;
     assert_eq!((answer.status, answer.json()), (StatusCode::OK, serde_json::json!({})));
+    // Line 16: a key that comes twice is a field that comes twice. The last of plain values wins, lists go on: no item
+    // that is written is lost.
+    let twice = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":9,"severityNumber":17,
+        "body":{"stringValue":"first"},"body":{"stringValue":"last"}}]}]}],
+        "resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"second list"}}]}]}]}"#;
+    assert_eq!(server.send_json(Signal::Logs, twice).await.json(), serde_json::json!({}));
+    let logs = server.rows(Table::Logs);
+    assert_eq!(text(&logs, "body"), [Some("last".to_owned()), Some("second list".to_owned())]);
+    assert_eq!(super::integers(&logs, "severity_number"), [Some(17), Some(0)]);
     let values = super::doubles(&server.rows(Table::Metrics), "value");
     let bits: Vec<_> = values.iter().map(|value| value.unwrap().to_bits()).collect();
     assert!(values[0].unwrap().is_nan());
@@ -171,6 +218,8 @@ async fn damaged_compression_is_refused() {
         ("not gzip", "gzip", message.clone()),
         ("truncated zstd", "zstd", zstandard[..zstandard.len() / 2].to_vec()),
         ("not zstd", "zstd", message.clone()),
+        ("zstd with trailing garbage", "zstd", [&zstandard[..], b"garbage"].concat()),
+        ("zstd in zstd", "zstd", zstd(&zstandard)),
     ] {
         let answer = server.post(Signal::Logs, PROTOBUF, &[("content-encoding", encoding)], body.clone()).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}");
@@ -269,7 +318,40 @@ async fn a_body_of_64_mib_and_one_byte_is_too_large() {
     server.stop().await;
 }
 
-/// A body that never ends is given up at the read deadline.
+/// Line 24: a body that never ends is given up at the read deadline, also when it goes on and on.
+#[tokio::test]
+async fn a_body_without_an_end_is_408() {
+    let server = Server::start().await;
+    let socket = tokio::net::TcpStream::connect(server.http).await.unwrap();
+    let (mut read, mut write) = socket.into_split();
+    let head = format!(
+        "POST /v1/logs HTTP/1.1\r\nhost: a\r\ncontent-type: {JSON}\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{{\r\n"
+    );
+    write.write_all(head.as_bytes()).await.unwrap();
+    let drip = async {
+        // Ends when the connection does.
+        while write.write_all(b"1\r\n \r\n").await.is_ok() {
+            tokio::task::yield_now().await;
+            if server.ingest.admission_bytes().0 > 100 {
+                server.ingest.inner.clock.advance(server.ingest.inner.settings.read_timeout / 10);
+            }
+        }
+    };
+    let answer = async {
+        let mut answer = Vec::new();
+        // A reset after the answer is an end too.
+        let _ = read.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let ((), answer) = tokio::join!(drip, answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert_eq!(server.ingest.admission_bytes().0, 0);
+    assert_eq!(server.ingest.counters().logs.refused_requests, 1);
+    assert_eq!(server.row_count(), 0);
+    server.stop().await;
+}
+
+/// A body that does not come is given up at the read deadline.
 #[tokio::test]
 async fn a_body_that_does_not_come_is_408() {
     let server = Server::start().await;

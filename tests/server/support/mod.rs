@@ -1,6 +1,7 @@
 //! What all tests share: a server process, its clients, sample telemetry.
 
 mod client;
+pub(crate) mod frames;
 mod python;
 mod receiver;
 mod server;

@@ -27,6 +27,9 @@ const ROW_BYTES: usize = 80;
 /// Columns of `exemplars` under construction.
 #[derive(Debug)]
 pub(super) struct Exemplars {
+    /// Which metric the keys below belong to.
+    serial: u64,
+    keys: [i32; 2],
     metric_name: Dictionary,
     series_id: Vec<u64>,
     service_name: Dictionary,
@@ -41,6 +44,8 @@ pub(super) struct Exemplars {
 impl Default for Exemplars {
     fn default() -> Self {
         Self {
+            serial: 0,
+            keys: [0; 2],
             metric_name: Dictionary::default(),
             series_id: Vec::new(),
             service_name: Dictionary::default(),
@@ -80,9 +85,17 @@ impl Exemplars {
         context.budget.charge(ROW_BYTES)?;
         self.attributes.try_push(|out| context.encode_attributes(out))?;
         // From here nothing fails: a row is in all columns or in none.
-        self.metric_name.push(source.metric.name.as_bytes());
+        let Source { metric, origin } = source;
+        if self.serial != metric.serial {
+            self.serial = metric.serial;
+            self.keys = [
+                self.metric_name.intern(metric.name.as_bytes()),
+                self.service_name.intern(origin.service_name.as_bytes()),
+            ];
+        }
+        self.metric_name.push_key(self.keys[0]);
         self.series_id.push(accepted.series_id);
-        self.service_name.push(source.origin.service_name.as_bytes());
+        self.service_name.push_key(self.keys[1]);
         self.timestamp.push(timestamp(unix_nano, accepted, context));
         let (value, value_int) = number.columns();
         self.value.push(value);

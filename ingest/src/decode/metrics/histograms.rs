@@ -163,17 +163,17 @@ struct Buckets {
 }
 
 impl Buckets {
-    fn read(message: &[u8]) -> Result<Self, Malformed> {
-        let mut buckets = Self::default();
+    /// Buckets that come twice are one list.
+    fn read(&mut self, message: &[u8]) -> Result<(), Malformed> {
         for field in Fields::new(message) {
             let field = field?;
             match field.number {
-                1 => buckets.offset = field.sint32()?,
-                2 => field.repeated_uint64(&mut buckets.counts)?,
+                1 => self.offset = field.sint32()?,
+                2 => field.repeated_uint64(&mut self.counts)?,
                 _ => {}
             }
         }
-        Ok(buckets)
+        Ok(())
     }
 
     fn check(&self) -> Result<(), Rejection> {
@@ -222,8 +222,8 @@ impl ExponentialHistograms {
                 5 => total.sum = Some(field.double()?),
                 6 => scale = field.sint32()?,
                 7 => zero_count = field.fixed64()?,
-                8 => positive = Buckets::read(field.bytes()?)?,
-                9 => negative = Buckets::read(field.bytes()?)?,
+                8 => positive.read(field.bytes()?)?,
+                9 => negative.read(field.bytes()?)?,
                 10 => point.flags = field.uint32()?,
                 11 => exemplar_messages.push(field.bytes()?),
                 12 => total.min = Some(field.double()?),

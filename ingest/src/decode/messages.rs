@@ -8,6 +8,17 @@ use opentelemetry_proto::tonic::{
     trace::v1::{span::SpanKind, status::StatusCode},
 };
 
+use crate::Signal;
+
+/// The message of one request.
+pub(super) const fn request(signal: Signal) -> &'static Message {
+    match signal {
+        Signal::Logs => &EXPORT_LOGS,
+        Signal::Spans => &EXPORT_TRACE,
+        Signal::Metrics => &EXPORT_METRICS,
+    }
+}
+
 /// A message type.
 #[derive(Debug)]
 pub(super) struct Message {
@@ -93,21 +104,9 @@ fn temporality(name: &str) -> Option<i32> {
     AggregationTemporality::from_str_name(name).map(i32::from)
 }
 
-message!(
-    pub(super) EXPORT_LOGS,
-    "ExportLogsServiceRequest",
-    many("resourceLogs", 1, Kind::Message(&RESOURCE_LOGS)),
-);
-message!(
-    pub(super) EXPORT_TRACE,
-    "ExportTraceServiceRequest",
-    many("resourceSpans", 1, Kind::Message(&RESOURCE_SPANS)),
-);
-message!(
-    pub(super) EXPORT_METRICS,
-    "ExportMetricsServiceRequest",
-    many("resourceMetrics", 1, Kind::Message(&RESOURCE_METRICS)),
-);
+message!(EXPORT_LOGS, "ExportLogsServiceRequest", many("resourceLogs", 1, Kind::Message(&RESOURCE_LOGS)),);
+message!(EXPORT_TRACE, "ExportTraceServiceRequest", many("resourceSpans", 1, Kind::Message(&RESOURCE_SPANS)),);
+message!(EXPORT_METRICS, "ExportMetricsServiceRequest", many("resourceMetrics", 1, Kind::Message(&RESOURCE_METRICS)),);
 message!(
     RESOURCE_LOGS,
     "ResourceLogs",
@@ -145,7 +144,7 @@ message!(
 );
 message!(KEY_VALUE, "KeyValue", one("key", 1, Kind::String), one("value", 2, Kind::Message(&ANY_VALUE)));
 message!(
-    ANY_VALUE,
+    pub(super) ANY_VALUE,
     "AnyValue",
     one("stringValue", 1, Kind::String),
     one("boolValue", 2, Kind::Bool),
