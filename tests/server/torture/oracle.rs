@@ -289,11 +289,16 @@ const TRACE: &str = "SELECT count(*) FROM spans WHERE trace_id = '01010101010101
 
 async fn rows(server: &Server, statement: &str) -> Result<Vec<Vec<serde_json::Value>>, String> {
     let answer = server.ask_sql(statement).await;
-    if !answer.status.is_success() {
+    if !is_whole(&answer) {
         return Err(format!("{}: {}", answer.status, answer.body));
     }
     let list = |of: &serde_json::Value| of.as_array().cloned().unwrap_or_default();
     Ok(list(&answer.body["rows"]).iter().map(list).collect())
+}
+
+/// Whether it is all of the answer: what went wrong after the first rows is told behind them.
+pub(super) fn is_whole(answer: &Answer) -> bool {
+    answer.status.is_success() && answer.body["error"].is_null()
 }
 
 /// A number that is NULL where there are no rows.
@@ -538,7 +543,7 @@ async fn reader(shared: Arc<Shared>, gate: Arc<RwLock<Target>>) {
         if let Some(answer) = within("an answer to a statement", HANG, whole(request)).await {
             if shared.is_off.load(Ordering::SeqCst) {
                 // It never came.
-            } else if answer.status.is_success() {
+            } else if is_whole(&answer) {
                 shared.answered.fetch_add(1, Ordering::SeqCst);
                 for (oracle, promised) in shared.oracles.iter().zip(promised) {
                     look(&shared, oracle, promised, &answer.body["rows"]);
