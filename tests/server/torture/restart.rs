@@ -47,7 +47,7 @@ async fn long_second_processes() {
 
 /// Kills a server with that much in its log and starts it again at the same addresses.
 async fn replay(wal_mib: u64) {
-    let configuration = "[memory]\nbudget = \"16GiB\"\n[storage]\nflush_size = \"64GiB\"\nflush_age = \"24h\"\nmemtable_budget = \"8GiB\"\n";
+    let configuration = "[memory]\nbudget = \"16GiB\"\n[storage]\nflush_size = \"4GiB\"\nflush_age = \"24h\"\nmemtable_budget = \"8GiB\"\n";
     let setup = Setup { start_limit: Some(Duration::from_secs(1800)), ..Setup::configured(configuration) };
     let mut server = Server::start_with(setup).await;
     server.setup.listeners = Some(server.listeners.clone());
