@@ -10,7 +10,7 @@ COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 DIST_NAME := rootline-$(VERSION)-$(shell uname -s | tr A-Z a-z)-$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint doc docs ui ui-check dist bench clean
+.PHONY: help run test torture lint doc docs ui ui-check dist bench clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -22,6 +22,12 @@ run: ## Build the optimised server and start it with the demo: http://127.0.0.1:
 
 test: ## Every test of every room, with real clients and a browser
 	@.ci/test
+
+torture: ## Fault tests for as long as you like: ROUNDS=, SEED=, ONLY=kill::, BIN=path of a server, WAL_MIB=
+	@.ci/setup test
+	RL_ROUNDS=$(ROUNDS) RL_SEED=$(SEED) RL_WAL_MIB=$(WAL_MIB) $(if $(BIN),RL_SERVER_BIN=$(abspath $(BIN))) \
+		$(CARGO) test --workspace --features testing --locked --test server -- \
+		--ignored --nocapture --test-threads=1 torture::$(ONLY)
 
 lint: ## Formatting, clippy, dependency policy: what CI refuses
 	$(CARGO) fmt --all --check

@@ -5,7 +5,7 @@ use std::{borrow::Cow, path::Path, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use sqlx::{
-    Row as _, Sqlite, SqlitePool, Transaction,
+    Connection as _, Row as _, Sqlite, SqlitePool, Transaction,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
@@ -48,6 +48,9 @@ impl SqliteCatalog {
             .min_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
+            // SQLite rolls back by itself when the disk is full or fails, and then refuses the rollback that sqlx asks
+            // for. sqlx goes on counting that transaction and would begin no other one, ever.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(options)
             .await
             .map_err(|error| storage_error(&format!("catalog {} cannot be opened", path.display()), error))?;
@@ -363,4 +366,26 @@ fn storage_error(message: &str, error: sqlx::Error) -> Error {
         _ => ErrorKind::Unavailable,
     };
     Error::new(kind, message).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_fails_one_transaction_and_not_all_later_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        let catalog = SqliteCatalog::open(directory.path()).await.unwrap();
+        let put = |bytes: usize| {
+            let body = format!("\"{}\"", "x".repeat(bytes));
+            let document = Document { id: "id".to_owned(), updated_unix_nano: 1, body };
+            [DocumentChange::Put { kind: "kind", document }]
+        };
+        // Of this connection only, as the disk is full for a while only.
+        sqlx::query("PRAGMA max_page_count = 1").execute(&catalog.pool).await.unwrap();
+        let full = catalog.change_documents(&put(1 << 20)).await.unwrap_err();
+        assert_eq!(full.kind(), ErrorKind::Unavailable, "{full}");
+        catalog.change_documents(&put(100)).await.unwrap();
+        assert!(catalog.document("kind", "id").await.unwrap().is_some());
+    }
 }

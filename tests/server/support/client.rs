@@ -59,7 +59,8 @@ impl Server {
     /// When it is refused.
     pub(crate) async fn sql(&self, statement: &str) -> Rows {
         let answer = self.ask_sql(statement).await;
-        assert!(answer.status.is_success(), "{statement}: {answer:?}");
+        // What goes wrong after the first rows is told behind them.
+        assert!(answer.status.is_success() && answer.body["error"].is_null(), "{statement}: {answer:?}");
         let body = answer.body;
         let list = |of: &Value| of.as_array().cloned().unwrap_or_default();
         Rows {

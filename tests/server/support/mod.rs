@@ -5,13 +5,17 @@ pub(crate) mod frames;
 mod python;
 mod receiver;
 mod server;
+mod strace;
 pub(crate) mod telemetry;
+mod volume;
 mod wait;
 
 pub(crate) use self::{
     client::{Answer, Rows, answer, value},
     python::Python,
     receiver::{Receiver, SILENT},
-    server::{Server, Setup, command},
-    wait::{Stopwatch, eventually, now_unix_nano, within},
+    server::{BUILT, Server, Setup, command},
+    strace::Strace,
+    volume::Volume,
+    wait::{Stopwatch, back_off, eventually, now_unix_nano, perhaps, within},
 };

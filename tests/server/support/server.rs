@@ -30,6 +30,14 @@ pub(crate) struct Setup {
     pub(crate) token: Option<String>,
     /// PEM file to trust; with it clients speak TLS.
     pub(crate) certificate: Option<PathBuf>,
+    /// Where it keeps its data, if not in a directory of its own.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Addresses to listen on; free ones unless set.
+    pub(crate) listeners: Option<Listeners>,
+    /// The program; `RL_SERVER_BIN` or else the one built with the tests.
+    pub(crate) program: Option<PathBuf>,
+    /// Longest start, if another than [`START_LIMIT`].
+    pub(crate) start_limit: Option<Duration>,
 }
 
 impl Setup {
@@ -39,7 +47,7 @@ impl Setup {
 }
 
 /// Contents of `listeners.json`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Listeners {
     pub(crate) http: String,
     pub(crate) otlp_grpc: String,
@@ -68,31 +76,49 @@ impl Server {
     }
 
     async fn start_in(home: Arc<TempDir>, setup: Setup) -> Self {
-        // A killed server leaves its addresses behind; they are no sign of the new one.
-        let listeners_file = home.path().join("data").join("listeners.json");
-        let _ = fs::remove_file(&listeners_file);
-        let mut child = spawn(home.path(), &setup);
-        let listeners: Listeners = eventually("listeners.json", START_LIMIT, async || {
-            if let Some(status) = child.try_wait().expect("the process can be asked") {
-                panic!("the server ended with {status} at its start:\n{}", log_of(home.path()));
-            }
-            serde_json::from_slice(&fs::read(&listeners_file).ok()?).ok()
-        })
-        .await;
         let http = client(&setup);
-        let server = Self { child: Some(child), home, setup, listeners, http };
-        eventually("readyz", START_LIMIT, async || {
-            let answer = server.http.get(server.url("/readyz")).send().await.ok()?;
-            answer.status().is_success().then_some(())
-        })
-        .await;
+        let mut server = Self { child: None, home, setup, listeners: Listeners::default(), http };
+        server.try_restart().await.unwrap_or_else(|why| panic!("{why}"));
         server
     }
 
     /// Starts it again on the same directory.
     pub(crate) async fn restart(mut self) -> Self {
+        self.try_restart().await.unwrap_or_else(|why| panic!("{why}"));
+        self
+    }
+
+    /// Starts it again on the same directory and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it ended instead: how, and its log.
+    pub(crate) async fn try_restart(&mut self) -> Result<(), String> {
         self.kill();
-        Self::start_in(Arc::clone(&self.home), self.setup.clone()).await
+        // A killed server leaves its addresses behind; they are no sign of the new one. On a full disk nothing can be
+        // written over them either.
+        let listeners_file = self.data_dir().join("listeners.json");
+        let _ = fs::remove_file(&listeners_file);
+        self.child = Some(spawn(self.home.path(), &self.setup));
+        let limit = self.setup.start_limit.unwrap_or(START_LIMIT);
+        self.listeners = eventually("listeners.json", limit, async || {
+            if let Some(status) = self.ended() {
+                return Some(Err(format!("the server ended with {status} at its start:\n{}", self.log())));
+            }
+            serde_json::from_slice(&fs::read(&listeners_file).ok()?).ok().map(Ok)
+        })
+        .await?;
+        self.http = client(&self.setup);
+        eventually("readyz", limit, async || {
+            let answer = self.http.get(self.url("/readyz")).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+        Ok(())
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().expect("the process can be asked")
     }
 
     /// Ends it as a power switch would end a process.
@@ -126,7 +152,7 @@ impl Server {
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.home.path().join("data")
+        data_dir(self.home.path(), &self.setup)
     }
 
     pub(crate) fn log(&self) -> String {
@@ -161,16 +187,19 @@ impl Server {
 
     /// Parquet files of the data directory.
     pub(crate) fn segment_files(&self) -> Vec<PathBuf> {
+        let mut found = self.files();
+        found.retain(|path| path.extension().is_some_and(|e| e == "parquet"));
+        found
+    }
+
+    /// Every file of the data directory.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut left = vec![self.data_dir()];
         while let Some(directory) = left.pop() {
             for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
                 let path = entry.path();
-                if path.is_dir() {
-                    left.push(path);
-                } else if path.extension().is_some_and(|e| e == "parquet") {
-                    found.push(path);
-                }
+                if path.is_dir() { left.push(path) } else { found.push(path) }
             }
         }
         found.sort();
@@ -187,9 +216,22 @@ impl Drop for Server {
     }
 }
 
+/// The program built with the tests, and with their switches.
+pub(crate) const BUILT: &str = env!("CARGO_BIN_EXE_rootline");
+
+/// The program under test.
+#[expect(clippy::disallowed_methods, reason = "the tests' own switch, not a setting of the server")]
+fn program() -> PathBuf {
+    std::env::var_os("RL_SERVER_BIN").map_or_else(|| BUILT.into(), PathBuf::from)
+}
+
 /// A command of the server's binary in `home`, free of settings of whoever runs the tests.
 pub(crate) fn command(home: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rootline"));
+    command_of(&program(), home)
+}
+
+fn command_of(program: &Path, home: &Path) -> Command {
+    let mut command = Command::new(program);
     command.current_dir(home).env_clear().env("PATH", "/usr/bin:/bin").env("RUST_BACKTRACE", "1").stdin(Stdio::null());
     command
 }
@@ -198,12 +240,15 @@ fn spawn(home: &Path, setup: &Setup) -> Child {
     let config = home.join("rootline.toml");
     fs::write(&config, &setup.configuration).expect("the directory is writable");
     let log = File::options().create(true).append(true).open(home.join("log")).expect("the directory is writable");
-    command(home)
-        .args(["serve", "--http", "127.0.0.1:0", "--otlp-grpc", "127.0.0.1:0", "--otlp-http", "127.0.0.1:0"])
+    let free = || "127.0.0.1:0".to_owned();
+    let at =
+        setup.listeners.clone().unwrap_or_else(|| Listeners { http: free(), otlp_grpc: free(), otlp_http: free() });
+    command_of(&setup.program.clone().unwrap_or_else(program), home)
+        .args(["serve", "--http", &at.http, "--otlp-grpc", &at.otlp_grpc, "--otlp-http", &at.otlp_http])
         .args(["--self-telemetry", "off"])
         .args(["--retention", setup.retention.as_deref().unwrap_or("forever")])
         .arg("--data-dir")
-        .arg(home.join("data"))
+        .arg(data_dir(home, setup))
         .arg("--config")
         .arg(config)
         .envs(setup.environment.iter().cloned())
@@ -211,6 +256,10 @@ fn spawn(home: &Path, setup: &Setup) -> Child {
         .stderr(log)
         .spawn()
         .expect("the binary can be started")
+}
+
+fn data_dir(home: &Path, setup: &Setup) -> PathBuf {
+    setup.data_dir.clone().unwrap_or_else(|| home.join("data"))
 }
 
 fn log_of(home: &Path) -> String {

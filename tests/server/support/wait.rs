@@ -11,15 +11,26 @@ use std::time::{Duration, Instant, SystemTime};
 ///
 /// # Panics
 /// When there is nothing after `limit`.
-pub(crate) async fn eventually<T>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(seen) = look().await {
-            return seen;
+pub(crate) async fn eventually<T>(what: &str, limit: Duration, look: impl AsyncFnMut() -> Option<T>) -> T {
+    perhaps(limit, look).await.unwrap_or_else(|| panic!("{what}: not within {limit:?}"))
+}
+
+/// Looks again and again, and gives up after `limit`: for events that may or may not come.
+pub(crate) async fn perhaps<T>(limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+    let seen = async {
+        loop {
+            if let Some(seen) = look().await {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        assert!(start.elapsed() < limit, "{what}: not within {limit:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    };
+    tokio::time::timeout(limit, seen).await.ok()
+}
+
+/// What an exporter waits before it tries again.
+pub(crate) async fn back_off() {
+    tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
 /// The future's result.
