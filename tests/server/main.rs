@@ -13,6 +13,7 @@ mod durability;
 mod faults;
 mod files;
 mod framing;
+mod golden;
 mod lifecycle;
 mod overload;
 mod queries;

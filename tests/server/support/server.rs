@@ -67,7 +67,8 @@ impl Server {
         Self::start_in(Arc::new(home), setup).await
     }
 
-    async fn start_in(home: Arc<TempDir>, setup: Setup) -> Self {
+    /// A server in a directory that somebody else has prepared: its data is in `data` there.
+    pub(crate) async fn start_in(home: Arc<TempDir>, setup: Setup) -> Self {
         // A killed server leaves its addresses behind; they are no sign of the new one.
         let listeners_file = home.path().join("data").join("listeners.json");
         let _ = fs::remove_file(&listeners_file);
