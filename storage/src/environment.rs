@@ -14,20 +14,27 @@ use crate::{
     files::{Disk, FileSystem},
     model::Table,
     random::Random,
-    segment::{self, BuiltSegment, Segment},
+    recover::refuse_later_log,
+    segment::{self, BuiltSegment, Flush, Made, Segment},
 };
 
 /// Makes segment files of rows.
 #[async_trait]
 pub trait SegmentBuilder: Send + Sync + std::fmt::Debug {
-    /// Sorts the rows and writes one segment per time bucket.
+    /// Sorts the rows and writes one segment per time bucket, which says which flush it is of.
     ///
     /// # Errors
     /// `Internal`: the rows stay in memory and in the WAL.
-    fn build(&self, table: Table, batches: &[RecordBatch], settings: &config::Storage) -> Result<Vec<BuiltSegment>>;
+    fn build(
+        &self,
+        table: Table,
+        batches: &[RecordBatch],
+        settings: &config::Storage,
+        flush: &Flush,
+    ) -> Result<Vec<BuiltSegment>>;
 
-    /// One segment with the rows of all `inputs`, which are of one tenant, table and time bucket. Holds about
-    /// `memory_bytes` at once.
+    /// One segment with the rows of all `inputs`, which are of one tenant, table and time bucket; it says what it replaces.
+    /// Holds about `memory_bytes` at once.
     ///
     /// # Errors
     /// `Corrupt`, `Unavailable`, `Internal`: the inputs stay.
@@ -36,6 +43,7 @@ pub trait SegmentBuilder: Send + Sync + std::fmt::Debug {
         inputs: &[Arc<Segment>],
         settings: &config::Storage,
         memory_bytes: usize,
+        made: Made,
     ) -> Result<BuiltSegment>;
 }
 
@@ -45,8 +53,14 @@ pub struct ParquetBuilder;
 
 #[async_trait]
 impl SegmentBuilder for ParquetBuilder {
-    fn build(&self, table: Table, batches: &[RecordBatch], settings: &config::Storage) -> Result<Vec<BuiltSegment>> {
-        segment::build(table, batches, settings)
+    fn build(
+        &self,
+        table: Table,
+        batches: &[RecordBatch],
+        settings: &config::Storage,
+        flush: &Flush,
+    ) -> Result<Vec<BuiltSegment>> {
+        segment::write::build_flush(table, batches, settings, Some(flush))
     }
 
     async fn merge(
@@ -54,8 +68,9 @@ impl SegmentBuilder for ParquetBuilder {
         inputs: &[Arc<Segment>],
         settings: &config::Storage,
         memory_bytes: usize,
+        made: Made,
     ) -> Result<BuiltSegment> {
-        compaction::merge::merge(inputs, settings, memory_bytes).await
+        compaction::merge::merge_made(inputs, settings, memory_bytes, Some(made)).await
     }
 }
 
@@ -119,6 +134,7 @@ impl Environment {
     /// `Invalid` when another process uses the directory or a later version wrote its catalog; `Unavailable`; `Corrupt`.
     pub async fn system(data_dir: &Path) -> Result<Self> {
         let disk = Disk::open(data_dir)?;
+        refuse_later_log(&disk)?;
         let objects = LocalFileSystem::new_with_prefix(data_dir)?;
         let catalog = SqliteCatalog::open(data_dir).await?;
         Ok(Self {

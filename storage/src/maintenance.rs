@@ -123,7 +123,7 @@ impl Store {
         let started = self.environment.clock.monotonic();
         let rows: u64 = inputs.iter().map(|segment| segment.meta().row_count).sum();
         let memory = self.config.compaction.memory.as_usize();
-        let merged = self.environment.builder.merge(&inputs, &self.config.storage, memory).await?;
+        let merged = self.environment.builder.merge(&inputs, &self.config.storage, memory, self.next_made()).await?;
         if merged.row_count != rows {
             return Err(Error::internal(format!("a merge of {rows} rows of {} made {}", place.1, merged.row_count)));
         }

@@ -5,6 +5,7 @@
 //! the next one.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -29,7 +30,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    Server, Setup,
+    Server, Setup, command,
     telemetry::{self, AT, any, array, entry, map, text},
 };
 
@@ -220,7 +221,8 @@ async fn send(server: &Server, round: u8) {
     }
     server.export_metrics(metrics(round)).await.expect("accepted");
     let time = AT / 1_000_000 + u64::from(round) * HOUR_NANO / 1_000_000;
-    let change = json!({"service": "shop", "kind": "flag", "message": format!("flag {round}"), "author": "ana", "time": time});
+    let change =
+        json!({"service": "shop", "kind": "flag", "message": format!("flag {round}"), "author": "ana", "time": time});
     server.post("/api/changes", &change).await;
 }
 
@@ -330,6 +332,31 @@ async fn every_row_that_an_earlier_version_stored_is_read() {
         check(&server, &expected, &format!("{name}, killed and opened again")).await;
         assert!(server.terminate().await.success(), "{name}");
     }
+}
+
+#[tokio::test]
+async fn what_an_earlier_version_stored_is_sound_and_its_catalog_is_made_anew() {
+    let mut formats = BTreeSet::new();
+    for version in versions() {
+        let home = unpacked(&version);
+        let run = |arguments: &[&str]| {
+            let output = command(home.path()).args(arguments).args(["--data-dir", "data", "--json"]).output();
+            let output = output.expect("the binary can be started");
+            assert!(output.status.success(), "{}: {arguments:?}: {output:?}", version.display());
+            serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
+        };
+        let report = run(&["scrub"]);
+        formats.extend(report["checked"]["segment_formats"].as_object().expect("a map").keys().cloned());
+        run(&["catalog", "rebuild"]);
+        run(&["scrub"]);
+        let expected = fs::read(version.join("expected.json")).expect("expected.json");
+        let expected: Value = serde_json::from_slice(&expected).expect("JSON");
+        let server = Server::start_in(Arc::clone(&home), Setup::configured(QUIET)).await;
+        check(&server, &expected, &format!("{}, with a new catalog", version.display())).await;
+    }
+    // Each format that was ever released is in some directory: add it with `make golden` before a release.
+    let oldest = formats.first().expect("a format").clone();
+    assert_eq!(oldest, "1", "{formats:?}");
 }
 
 /// `make golden`: a directory of this version for those to come.

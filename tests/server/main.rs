@@ -15,6 +15,7 @@ mod files;
 mod framing;
 mod golden;
 mod lifecycle;
+mod offline;
 mod overload;
 mod queries;
 mod sdk;

@@ -21,7 +21,7 @@ use crate::{
         sort_key,
     },
     segment::{
-        BuiltSegment, Segment, SegmentReader, SeriesTable,
+        BuiltSegment, Lineage, Made, Segment, SegmentReader, SeriesTable,
         gather::Gather,
         order::{self, Key, Position},
         shred::{Assembler, row_schema},
@@ -36,6 +36,16 @@ const ROW_BYTES: usize = 2 << 10;
 /// bytes for each row, and a batch of rows and a row group's pages of each input; `compaction::plan` keeps both within
 /// `memory_bytes`. All inputs are of one tenant, table and time bucket.
 pub async fn merge(inputs: &[Arc<Segment>], settings: &config::Storage, memory_bytes: usize) -> Result<BuiltSegment> {
+    merge_made(inputs, settings, memory_bytes, None).await
+}
+
+/// The same; the file says what it replaces.
+pub(crate) async fn merge_made(
+    inputs: &[Arc<Segment>],
+    settings: &config::Storage,
+    memory_bytes: usize,
+    made: Option<Made>,
+) -> Result<BuiltSegment> {
     let first = inputs.first().ok_or_else(|| Error::invalid("a merge of no segments"))?.meta();
     let alike = |input: &Arc<Segment>| {
         let meta = input.meta();
@@ -51,6 +61,7 @@ pub async fn merge(inputs: &[Arc<Segment>], settings: &config::Storage, memory_b
     let attributes = chosen_columns(table, inputs, settings).await?;
     let facts = Facts::new(table, &order.keys, first.bucket_start_unix_nano)?;
     let mut writer = SegmentWriter::new(facts, &attributes, settings)?;
+    writer.lineage = lineage(inputs, made).await?;
     let mut sources = Vec::with_capacity(inputs.len());
     for input in inputs {
         sources.push(Source::open(input, batch_rows).await?);
@@ -60,6 +71,16 @@ pub async fn merge(inputs: &[Arc<Segment>], settings: &config::Storage, memory_b
     }
     let series = if table.has_series() { Some(order.series(table, inputs).await?) } else { None };
     writer.finish(series.as_ref())
+}
+
+async fn lineage(inputs: &[Arc<Segment>], made: Option<Made>) -> Result<Option<Lineage>> {
+    let Some(made) = made else { return Ok(None) };
+    let mut lineages = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        lineages.push(input.lineage().await?);
+    }
+    let inputs = inputs.iter().zip(&lineages).map(|(input, lineage)| (&input.meta().id, lineage.as_ref()));
+    Ok(Some(Lineage::merged(made, inputs)))
 }
 
 /// Where each row of the output comes from.

@@ -158,6 +158,14 @@ pub fn read(bytes: &[u8], nonce: u64) -> Result<(Header, &[u8]), Damage> {
     Ok((header, body))
 }
 
+/// Versions of the layout and of the rows that a header names whose checksum is right. The first 16 bytes and what the
+/// checksum covers are the same in every version.
+pub fn versions(bytes: &[u8], nonce: u64) -> Option<(u16, u16)> {
+    let header = bytes.get(..HEADER_BYTES)?;
+    let is_header = header[..8] == MAGIC && u32_at(header, 8) == checksum(nonce, &header[12..]);
+    is_header.then(|| (u16_at(header, 12), u16_at(header, 14)))
+}
+
 impl Header {
     /// The rows of a checked body.
     ///
