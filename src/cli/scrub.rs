@@ -57,7 +57,11 @@ fn text(report: &Report) -> String {
         read.documents,
     ));
     let findings = report.findings.len() as u64 + report.more_findings;
-    lines.push(if findings == 0 { "sound".to_owned() } else { format!("{findings} findings") });
+    lines.push(match findings {
+        0 => "sound".to_owned(),
+        1 => "1 finding".to_owned(),
+        _ => format!("{findings} findings"),
+    });
     print::inert(&lines.join("\n"))
 }
 

@@ -37,8 +37,8 @@ async fn scrub_wants_the_directory_for_itself_and_finds_damage() {
     server.kill();
 
     let (is_sound, report) = scrub(&directory);
-    assert!(is_sound, "{report}");
-    assert_eq!((&report["checked"]["rows"], &report["checked"]["wal_frames"]), (&3.into(), &2.into()), "{report}");
+    assert!(is_sound, "two records and their two patterns, and frames of both requests: {report}");
+    assert_eq!((&report["checked"]["rows"], &report["checked"]["wal_frames"]), (&4.into(), &2.into()), "{report}");
     let people = run(&directory, &["scrub"]);
     assert!(people.status.success() && text(&people.stdout).ends_with("sound\n"), "{}", text(&people.stdout));
 
@@ -54,7 +54,7 @@ async fn scrub_wants_the_directory_for_itself_and_finds_damage() {
         assert!(!finding[key].is_null(), "{key}: {report}");
     }
     let people = run(&directory, &["scrub"]);
-    assert!(!people.status.success() && text(&people.stdout).ends_with("1 findings\n"), "{}", text(&people.stdout));
+    assert!(!people.status.success() && text(&people.stdout).ends_with("1 finding\n"), "{}", text(&people.stdout));
     let nowhere = run(&directory.join("nowhere"), &["scrub"]);
     assert!(text(&nowhere.stderr).contains("no data directory"), "{}", text(&nowhere.stderr));
 }

@@ -129,7 +129,7 @@ pub async fn rebuild(data_dir: &Path, options: Options) -> Result<Rebuilt> {
         return written.map(|()| rebuilt);
     }
     let at = Clock::system().now_unix_nano() / 1_000_000_000;
-    let put = put_in_place(data_dir, at, &mut rebuilt);
+    let put = sync_names(data_dir, &plan).and_then(|()| put_in_place(data_dir, at, &mut rebuilt));
     put.map_err(|error| Error::unavailable(format!("the catalog of {}", data_dir.display())).with_source(error))?;
     drop(disk);
     Ok(rebuilt)
@@ -242,6 +242,14 @@ async fn write(path: &Path, plan: &Plan, old: Option<&OldCatalog>, rebuilt: &mut
         }
     }
     new.finish().await
+}
+
+/// Makes the names of all live files durable: one that a killed process had only just made could vanish with the power, and
+/// the catalog would name it.
+fn sync_names(data_dir: &Path, plan: &Plan) -> io::Result<()> {
+    let live = plan.contents.segments.iter();
+    let directories: BTreeSet<&Path> = live.flat_map(|meta| Path::new(&meta.path).ancestors().skip(1)).collect();
+    directories.into_iter().try_for_each(|directory| File::open(data_dir.join(directory))?.sync_all())
 }
 
 /// Exchanges the catalogs and takes the files away that the new one does not name.

@@ -58,9 +58,9 @@ async fn killed() -> tempfile::TempDir {
     copied(directory.path())
 }
 
-/// Times of all rows of a table, sorted.
-async fn times(storage: &Storage, table: Table) -> Vec<i64> {
-    let snapshot = storage.snapshot();
+/// Times of all rows of a tenant's table, sorted.
+async fn times(storage: &Storage, tenant: &Tenant, table: Table) -> Vec<i64> {
+    let snapshot = storage.0.snapshot(tenant);
     let mut batches = snapshot.memtables(table);
     for segment in snapshot.segments(table) {
         batches.extend(segment.read_wide().await.unwrap());
@@ -81,8 +81,9 @@ fn expected() -> Vec<i64> {
 async fn check(directory: &Path) {
     let storage = open(directory).await;
     for table in TABLES {
-        assert_eq!(times(&storage, table).await, expected(), "{table}");
+        assert_eq!(times(&storage, &Tenant::default(), table).await, expected(), "{table}");
     }
+    assert_eq!(times(&storage, &Tenant::new("other"), Table::Logs).await, [0, 1, 2, 3, 4, 5]);
     assert_eq!(storage.status().recovery.missing_frames, 0);
     storage.shutdown(Duration::from_secs(60)).await.unwrap();
 }

@@ -93,16 +93,14 @@ fn a_merge_that_was_never_published_does_not_cover_what_later_ones_hold() {
 #[test]
 fn a_flush_that_was_tried_twice_counts_once() {
     // The first try was given up by a crash; the next process flushed the same rows, in two steps.
-    let (first, again, rest) = (
-        flushed("first", made(4, 9), 10, 20),
-        flushed("again", made(4, 0), 10, 15),
-        flushed("rest", made(5, 1), 15, 25),
-    );
-    let plan = decided(vec![first, again, rest], &log(11, 30), &Known::default());
-    assert_eq!((live(&plan), checkpoint(&plan)), (vec!["first"], 20), "no order tells them apart; either is right");
-    let (again, rest) = (flushed("again", made(5, 0), 10, 15), flushed("rest", made(6, 1), 15, 25));
-    let plan = decided(vec![flushed("first", made(4, 9), 10, 20), again, rest], &log(16, 30), &Known::default());
+    let first = flushed("first", made(4, 9), 10, 20);
+    let (again, rest) = (flushed("again", made(4, 0), 10, 15), flushed("rest", made(5, 1), 15, 25));
+    let plan = decided(vec![first.clone(), again.clone(), rest], &log(16, 30), &Known::default());
     assert_eq!((live(&plan), checkpoint(&plan)), (vec!["again", "rest"], 25));
+    // Before the second step either try is right, as the log has what comes after it.
+    let plan = decided(vec![first, again], &log(16, 30), &Known::default());
+    assert_eq!((live(&plan), checkpoint(&plan)), (vec!["first"], 20));
+    assert!(plan.lost.is_empty(), "{:?}", plan.lost);
 }
 
 #[test]
