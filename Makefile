@@ -10,7 +10,7 @@ COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 DIST_NAME := rootline-$(VERSION)-$(shell uname -s | tr A-Z a-z)-$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test torture lint doc docs ui ui-check dist bench clean
+.PHONY: help run test torture lint doc docs ui ui-check dist bench golden clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -48,6 +48,9 @@ ui-check: ## Lint and test the web UI; ui/dist must be what its source builds
 
 bench: ## Measure the hot paths; the first run is what later ones are compared with
 	$(CARGO) bench --locked
+
+golden: ## A data directory of this version in tests/golden, for later versions to read; NAME=VERSION
+	RL_GOLDEN=$(or $(NAME),$(VERSION)) $(CARGO) test --workspace --features testing --locked --test server golden::make -- --ignored --exact
 
 dist: ## An archive to install: binary, systemd unit, configurations, licence
 	@.ci/setup build

@@ -53,7 +53,7 @@ const VERSIONS: &str = "
 const PATTERNS: &str = "
     SELECT pattern_id, last_value(template ORDER BY timestamp) AS template, max(severity_number) AS severity,
         sum(CASE WHEN timestamp >= $from THEN records ELSE 0 END) AS records,
-        sum(CASE WHEN timestamp < $from THEN records ELSE 0 END) AS records_before, min(first_seen) AS first
+        sum(CASE WHEN timestamp < $from THEN records ELSE 0 END) AS records_before, min(timestamp) AS first
     FROM log_patterns
     WHERE timestamp >= $before AND timestamp < $to AND service_name = $service AND pattern_id <> 0
     GROUP BY 1 HAVING sum(CASE WHEN timestamp >= $from THEN records ELSE 0 END) > 0
@@ -127,7 +127,7 @@ pub struct Pattern {
     pub records: u64,
     /// There was none in the same length of time before.
     pub is_new: bool,
-    /// Its first line in both.
+    /// The minute of its first line in both.
     pub first_unix_nano: i64,
 }
 

@@ -1,14 +1,18 @@
-//! The command line: the server, and thin clients of its HTTP API.
+//! The command line: the server, thin clients of its HTTP API, and what works on the directory of a stopped server.
 
+mod catalog;
 mod check;
 mod client;
 mod demo;
 mod options;
 mod print;
+mod scrub;
 mod sql;
 mod tail;
 mod token;
 mod why;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -39,6 +43,11 @@ enum Command {
     Why(why::Options),
     /// Validate the configuration without starting.
     Check(check::Options),
+    /// Check every byte of a stopped server's data directory.
+    Scrub(scrub::Options),
+    /// The catalog of a stopped server's data directory.
+    #[command(subcommand)]
+    Catalog(catalog::Command),
     /// Make bearer tokens.
     #[command(subcommand)]
     Token(token::Command),
@@ -47,8 +56,8 @@ enum Command {
 }
 
 /// Does what the arguments ask for, to its end.
-pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
-    match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let done = match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
         Command::Serve(options) => crate::server::run(&options),
         Command::Sql(options) => runtime()?.block_on(sql::run(options)),
         Command::Tail(options) => runtime()?.block_on(tail::run(options)),
@@ -56,7 +65,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Check(options) => check::run(&options),
         Command::Token(command) => token::run(&command),
         Command::Demo(options) => runtime()?.block_on(demo::run(options)),
-    }
+        Command::Catalog(command) => runtime()?.block_on(catalog::run(command)),
+        Command::Scrub(options) => return runtime()?.block_on(scrub::run(options)),
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -14,17 +14,24 @@ use crate::{
     files::{Disk, FileSystem},
     model::Table,
     random::Random,
-    segment::{self, BuiltSegment, Segment},
+    recover::refuse_later_log,
+    segment::{self, BuiltSegment, Flush, Made, Segment},
 };
 
 /// Makes segment files of rows.
 #[async_trait]
 pub trait SegmentBuilder: Send + Sync + std::fmt::Debug {
-    /// Sorts the rows and writes one segment per time bucket.
+    /// Sorts the rows and writes one segment per time bucket, which says which flush it is of.
     ///
     /// # Errors
     /// `Internal`: the rows stay in memory and in the WAL.
-    fn build(&self, table: Table, batches: &[RecordBatch], settings: &config::Storage) -> Result<Vec<BuiltSegment>>;
+    fn build(
+        &self,
+        table: Table,
+        batches: &[RecordBatch],
+        settings: &config::Storage,
+        flush: &Flush,
+    ) -> Result<Vec<BuiltSegment>>;
 
     /// One segment with the rows of all `inputs`, which are of one tenant, table and time bucket.
     ///
@@ -42,6 +49,8 @@ pub struct MergeTerms<'a> {
     pub memory_bytes: usize,
     /// Derived rows whose step ends before this are added up in longer steps.
     pub fine_from_unix_nano: i64,
+    /// Makes the file say what it replaces.
+    pub made: Option<Made>,
 }
 
 /// Parquet with its indexes: [`segment::build`] and [`compaction::merge`].
@@ -50,8 +59,14 @@ pub struct ParquetBuilder;
 
 #[async_trait]
 impl SegmentBuilder for ParquetBuilder {
-    fn build(&self, table: Table, batches: &[RecordBatch], settings: &config::Storage) -> Result<Vec<BuiltSegment>> {
-        segment::build(table, batches, settings)
+    fn build(
+        &self,
+        table: Table,
+        batches: &[RecordBatch],
+        settings: &config::Storage,
+        flush: &Flush,
+    ) -> Result<Vec<BuiltSegment>> {
+        segment::write::build_flush(table, batches, settings, Some(flush))
     }
 
     async fn merge(&self, inputs: &[Arc<Segment>], terms: &MergeTerms<'_>) -> Result<BuiltSegment> {
@@ -136,6 +151,7 @@ impl Environment {
     /// `Invalid` when another process uses the directory or a later version wrote its catalog; `Unavailable`; `Corrupt`.
     pub async fn system(data_dir: &Path) -> Result<Self> {
         let disk = Disk::open(data_dir)?;
+        refuse_later_log(&disk)?;
         let objects = LocalFileSystem::new_with_prefix(data_dir)?;
         let catalog = SqliteCatalog::open(data_dir).await?;
         Ok(Self {

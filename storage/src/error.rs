@@ -53,6 +53,13 @@ impl Error {
         Self::new(ErrorKind::Invalid, message)
     }
 
+    /// A later version wrote it: what was found, and the last version that this program knows of such a thing.
+    pub fn later(found: impl fmt::Display, known: impl fmt::Display) -> Self {
+        Self::invalid(format!(
+            "{found}, this program knows up to {known}: use the version of Rootline that wrote it, or a later one; nothing was changed"
+        ))
+    }
+
     /// Not there.
     pub fn not_found(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::NotFound, message)

@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
     model::{Table, Tenant},
     rollup,
-    segment::{BuiltSegment, Segment, SegmentId, SegmentMeta},
+    segment::{BuiltSegment, Flush, Segment, SegmentId, SegmentMeta},
     store::{Place, Published, Sealed, Store},
 };
 
@@ -103,6 +103,12 @@ impl Store {
     async fn write_segments(&self, place: &Place, sealed: &Arc<Sealed>) -> Result<Vec<SegmentMeta>> {
         let (builder, settings) = (Arc::clone(&self.environment.builder), self.config.storage.clone());
         let (table, rows, fine_from) = (place.1, Arc::clone(sealed), self.fine_from_unix_nano());
+        let flush = Flush {
+            made: self.next_made(),
+            after_sequence: sealed.after_sequence,
+            first_sequence: sealed.rows.first_sequence().unwrap_or(sealed.through_sequence),
+            through_sequence: sealed.through_sequence,
+        };
         let (row_count, built) = self
             .environment
             .threads
@@ -110,7 +116,8 @@ impl Store {
                 let batches = rows.rows.batches().iter().map(|batch| (**batch).clone()).collect();
                 let batches = rollup::combined(table, batches, fine_from)?;
                 let row_count: usize = batches.iter().map(RecordBatch::num_rows).sum();
-                let built = if row_count == 0 { Vec::new() } else { builder.build(table, &batches, &settings)? };
+                let built =
+                    if row_count == 0 { Vec::new() } else { builder.build(table, &batches, &settings, &flush)? };
                 Ok((row_count, built))
             })
             .await?;

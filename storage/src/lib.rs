@@ -25,6 +25,7 @@ mod recover;
 mod retention;
 pub mod rollup;
 pub mod schema;
+pub mod scrub;
 pub mod segment;
 #[cfg(test)]
 mod simulation;

@@ -130,13 +130,13 @@ impl Store {
         let rows: u64 = inputs.iter().map(|segment| segment.meta().row_count).sum();
         let bytes: u64 = inputs.iter().map(|segment| segment.meta().file_bytes).sum();
         let (builder, config) = (Arc::clone(&self.environment.builder), self.config.clone());
-        let fine_from_unix_nano = self.fine_from_unix_nano();
+        let (fine_from_unix_nano, made) = (self.fine_from_unix_nano(), Some(self.next_made()));
         let merged = self
             .environment
             .threads
             .aside(async move {
                 let memory_bytes = config.compaction.memory.as_usize();
-                let terms = MergeTerms { settings: &config.storage, memory_bytes, fine_from_unix_nano };
+                let terms = MergeTerms { settings: &config.storage, memory_bytes, fine_from_unix_nano, made };
                 builder.merge(&inputs, &terms).await
             })
             .await?;

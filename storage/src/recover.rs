@@ -16,17 +16,19 @@ use crate::{
     wal::{
         Wal,
         file_name::{DIRECTORY, FILE_HEADER_BYTES, FileName},
+        frame,
         log::{Finished, Log},
         replay::{self, Found, Order},
     },
 };
 
 /// A file of the log and from where on its frames are void.
-struct Listed {
-    name: FileName,
-    path: String,
-    bytes: u64,
-    void_from: Option<u64>,
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    pub(crate) name: FileName,
+    pub(crate) path: String,
+    pub(crate) bytes: u64,
+    pub(crate) void_from: Option<u64>,
 }
 
 impl Store {
@@ -79,6 +81,9 @@ impl Store {
         drop(rollups);
         let mut view = self.view_mut();
         view.catalog_version = contents.version;
+        for (place, checkpoint) in &contents.checkpoints {
+            view.table(place).sealed_through = *checkpoint;
+        }
         for meta in &contents.segments {
             let table = view.table(&(meta.tenant.clone(), meta.table));
             table.segments = table.segments.iter().cloned().chain([self.segment(meta)]).collect();
@@ -220,7 +225,7 @@ fn clear_leftovers(files: &dyn FileSystem, contents: &Contents) -> Result<Recove
     let listed = files.list(SEGMENTS).map_err(|error| unreadable(SEGMENTS, error))?;
     if contents.is_new && !listed.is_empty() {
         return Err(Error::invalid(format!(
-            "there are {} files below {SEGMENTS} and no catalog: restore catalog.db, or move them away",
+            "there are {} files below {SEGMENTS} and no catalog: restore it, or make a new one with `rootline catalog rebuild`; nothing was changed",
             listed.len()
         )));
     }
@@ -238,19 +243,41 @@ fn clear_leftovers(files: &dyn FileSystem, contents: &Contents) -> Result<Recove
     Ok(recovery)
 }
 
-/// The files of the log in their order. What a file says of itself counts more than its name.
+/// Refuses a log that a later version has written to, before anything is changed: to this version its frames would be
+/// damage. A file is written by one process, so its beginning says it all.
+pub(crate) fn refuse_later_log(files: &dyn FileSystem) -> Result<()> {
+    for (path, _) in files.list(DIRECTORY).map_err(|error| unreadable(DIRECTORY, error))? {
+        let start = files.read_start(&path, FILE_HEADER_BYTES + frame::HEADER_BYTES);
+        replay::refuse_later(&path, &start.map_err(|error| unreadable(&path, error))?)?;
+    }
+    Ok(())
+}
+
+/// The files of the log in their order, without what an unfinished rewriting of the last one has left.
 fn list_log(files: &dyn FileSystem) -> Result<Vec<Listed>> {
-    let mut listed = Vec::new();
+    let (listed, others) = log_files(files)?;
+    for path in others {
+        if path.ends_with(TEMPORARY_SUFFIX) {
+            files.remove(&path).map_err(|error| unreadable(&path, error))?;
+        } else {
+            tracing::warn!(path, "not a file of the WAL; left alone");
+        }
+    }
+    Ok(listed)
+}
+
+/// The files of the log in their order, and what else lies there. What a file says of itself counts more than its name.
+pub(crate) fn log_files(files: &dyn FileSystem) -> Result<(Vec<Listed>, Vec<String>)> {
+    let (mut listed, mut others) = (Vec::new(), Vec::new());
     for (path, bytes) in files.list(DIRECTORY).map_err(|error| unreadable(DIRECTORY, error))? {
         if path.ends_with(TEMPORARY_SUFFIX) {
-            // Rewriting the last file was not finished.
-            files.remove(&path).map_err(|error| unreadable(&path, error))?;
+            others.push(path);
             continue;
         }
         let start = files.read_start(&path, FILE_HEADER_BYTES).map_err(|error| unreadable(&path, error))?;
         match FileName::from_header(&start).or_else(|| FileName::parse(&path)) {
             Some(name) => listed.push(Listed { name, path, bytes, void_from: None }),
-            None => tracing::warn!(path, "not a file of the WAL; left alone"),
+            None => others.push(path),
         }
     }
     listed.sort_by_key(|file| file.name);
@@ -258,7 +285,7 @@ fn list_log(files: &dyn FileSystem) -> Result<Vec<Listed>> {
     for (file, void_from) in listed.iter_mut().zip(replay::void_from(&names)) {
         file.void_from = void_from;
     }
-    Ok(listed)
+    Ok((listed, others))
 }
 
 fn unreadable(path: &str, error: std::io::Error) -> Error {

@@ -27,7 +27,7 @@ use crate::{
     model::{Table, Tenant},
     retention::Retired,
     rollup::AllRollups,
-    segment::{Segment, SegmentCache},
+    segment::{Made, Segment, SegmentCache},
     snapshot::{Snapshot, TableSnapshot},
     status::{Recovery, Status, TableStatus},
     wal::{Committed, Wal, log::Log},
@@ -65,6 +65,8 @@ pub(crate) struct Store {
     pub(crate) retired: Mutex<Vec<Retired>>,
     pub(crate) disk_free_bytes: AtomicU64,
     pub(crate) is_disk_full: AtomicBool,
+    /// Files made since the start.
+    files_made: AtomicU64,
     is_closed: AtomicBool,
     acknowledges_early: AtomicBool,
     /// Wall minus monotonic time at the start: shows later whether the wall clock jumped.
@@ -101,12 +103,16 @@ pub(crate) struct TableView {
     /// Oldest first.
     pub(crate) sealed: Vec<Arc<Sealed>>,
     pub(crate) segments: Arc<[Arc<Segment>]>,
+    /// Rows of frames up to this sequence are in sealed memtables or in segments.
+    pub(crate) sealed_through: u64,
 }
 
 /// A memtable that takes no more rows and waits for its flush.
 #[derive(Debug)]
 pub(crate) struct Sealed {
     pub(crate) rows: Memtable,
+    /// Rows of frames up to this sequence were sealed before.
+    pub(crate) after_sequence: u64,
     /// All rows of the table in frames up to this sequence are in it or were flushed before.
     pub(crate) through_sequence: u64,
     /// What the table remembers as of then; `None` for tables that remember nothing.
@@ -117,7 +123,7 @@ pub(crate) struct Sealed {
 
 impl TableView {
     pub(crate) fn new(table: Table) -> Self {
-        Self { active: Memtable::new(table), sealed: Vec::new(), segments: Arc::default() }
+        Self { active: Memtable::new(table), sealed: Vec::new(), segments: Arc::default(), sealed_through: 0 }
     }
 
     fn memtables(&self) -> impl Iterator<Item = &Memtable> {
@@ -165,7 +171,9 @@ impl View {
                 }
             };
             let rows = std::mem::replace(&mut view.active, Memtable::new(place.1));
-            view.sealed.push(Arc::new(Sealed { rows, through_sequence, state, publication: Mutex::default() }));
+            let after_sequence = std::mem::replace(&mut view.sealed_through, through_sequence);
+            let publication = Mutex::default();
+            view.sealed.push(Arc::new(Sealed { rows, after_sequence, through_sequence, state, publication }));
             sealed += 1;
         }
         sealed
@@ -217,6 +225,7 @@ impl Store {
             retired: Mutex::default(),
             disk_free_bytes: AtomicU64::new(u64::MAX),
             is_disk_full: AtomicBool::new(false),
+            files_made: AtomicU64::new(0),
             is_closed: AtomicBool::new(false),
             acknowledges_early: AtomicBool::new(false),
             wall_offset_nano: wall_offset_nano(&environment),
@@ -246,6 +255,12 @@ impl Store {
 
     pub(crate) fn retired(&self) -> MutexGuard<'_, Vec<Retired>> {
         self.retired.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The place of the next file among all files.
+    pub(crate) fn next_made(&self) -> Made {
+        let catalog_version = self.view().catalog_version;
+        Made { catalog_version, count: self.files_made.fetch_add(1, Ordering::Relaxed) }
     }
 
     pub(crate) fn committed_sequence(&self) -> u64 {

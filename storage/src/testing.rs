@@ -92,3 +92,17 @@ fn zeros(data_type: &DataType, len: usize) -> ArrayRef {
         }
     }
 }
+
+/// Settings with which nothing is flushed, merged or deleted unless the test asks for it.
+pub fn quiet() -> config::Config {
+    let mut config = config::Config::default();
+    let hour = std::time::Duration::from_secs(3_600);
+    (config.storage.flush_age, config.compaction.interval, config.compaction.grace) = (hour, hour, hour);
+    config.retention = config::Retention {
+        logs: config::Age::Forever,
+        spans: config::Age::Forever,
+        metrics: config::Age::Forever,
+        ..config.retention
+    };
+    config
+}

@@ -58,6 +58,23 @@ impl MemoryCatalog {
         Self { state: Arc::clone(&self.state), fault: Some(Arc::new(Box::new(fault))) }
     }
 
+    /// Another catalog in its place, as a file would be replaced.
+    #[cfg(test)]
+    pub(crate) fn put_in_place(&self, contents: Contents) {
+        let mut state = self.state();
+        let documents = std::mem::take(&mut state.documents);
+        *state = State {
+            was_loaded: true,
+            version: contents.version,
+            wal_floor: contents.wal_floor,
+            segments: contents.segments.into_iter().map(|meta| (meta.id.clone(), meta)).collect(),
+            checkpoints: contents.checkpoints,
+            keys: contents.keys.into_iter().map(|key| ((key.tenant.clone(), key.key), key)).collect(),
+            documents,
+            states: contents.states,
+        };
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -12,6 +12,8 @@
 
 mod document;
 mod memory;
+pub mod rebuild;
+pub(crate) mod salvage;
 mod sqlite;
 #[cfg(test)]
 mod tests;

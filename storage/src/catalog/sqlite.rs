@@ -1,24 +1,31 @@
 //! The catalog of one machine: SQLite in the data directory, WAL mode, synchronous FULL. A returned transaction is on disk.
 
-use std::{borrow::Cow, path::Path, time::Duration};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use sqlx::{
     Connection as _, Row as _, Sqlite, SqlitePool, Transaction,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 
-use super::{Catalog, Contents, Document, DocumentChange, Publication, StoredKey};
+use super::{Catalog, Contents, Document, DocumentChange, Publication, StoredKey, salvage::OldCatalog};
 use crate::{
     error::{Error, ErrorKind, Result},
+    flush::SEGMENTS,
     model::{BatchKey, Table, Tenant},
-    segment::{SegmentId, SegmentMeta},
+    schema,
+    segment::{self, SegmentId, SegmentMeta},
 };
 
 /// File name in the data directory.
-const FILE_NAME: &str = "catalog.db";
+pub(super) const FILE_NAME: &str = "catalog.db";
 
 static MIGRATIONS: Migrator = sqlx::migrate!("src/catalog/migrations");
 
@@ -36,6 +43,12 @@ impl SqliteCatalog {
     /// `Invalid` when a later version of the program wrote it; `Corrupt` when it is not a catalog; `Unavailable`.
     pub async fn open(data_dir: &Path) -> Result<Self> {
         let path = data_dir.join(FILE_NAME);
+        // Before anything is written: an older program must leave a newer one's catalog as it is, and a lost catalog must
+        // not be replaced by an empty one, which would make every segment a leftover.
+        match OldCatalog::open(data_dir).await? {
+            Some(old) => old.close().await,
+            None => refuse_lost_catalog(data_dir)?,
+        }
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
@@ -54,39 +67,12 @@ impl SqliteCatalog {
             .connect_with(options)
             .await
             .map_err(|error| storage_error(&format!("catalog {} cannot be opened", path.display()), error))?;
-        let is_new = !Self::has_table(&pool, "segments").await?;
-        if Self::has_table(&pool, "_sqlx_migrations").await? {
-            Self::refuse_later_schema(&pool, &path).await?;
-        }
+        let is_new = !has_table(&pool, "segments").await?;
         MIGRATIONS.run(&pool).await.map_err(|error| {
             Error::invalid(format!("catalog {}: schema cannot be brought up to date", path.display()))
                 .with_source(error)
         })?;
         Ok(Self { pool, is_new })
-    }
-
-    async fn has_table(pool: &SqlitePool, name: &'static str) -> Result<bool> {
-        let row = sqlx::query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?")
-            .bind(name)
-            .fetch_optional(pool)
-            .await
-            .map_err(|error| storage_error("catalog cannot be read", error))?;
-        Ok(row.is_some())
-    }
-
-    async fn refuse_later_schema(pool: &SqlitePool, path: &Path) -> Result<()> {
-        let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
-            .fetch_one(pool)
-            .await
-            .map_err(|error| storage_error("catalog cannot be read", error))?;
-        let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-        match found {
-            Some(found) if found > known => Err(Error::invalid(format!(
-                "catalog {} has schema version {found}, this program knows up to {known}: use the version that wrote it, or a later one",
-                path.display()
-            ))),
-            _ => Ok(()),
-        }
     }
 
     async fn begin(&self) -> Result<Transaction<'_, Sqlite>> {
@@ -158,25 +144,10 @@ impl Catalog for SqliteCatalog {
         }
         add_segments(&mut transaction, &publication.segments).await?;
         if let Some(state) = &publication.state {
-            sqlx::query("INSERT OR REPLACE INTO derived_states (tenant, table_name, state) VALUES (?, ?, ?)")
-                .bind(tenant.as_str())
-                .bind(table.name())
-                .bind(state.to_vec())
-                .execute(&mut *transaction)
-                .await
-                .map_err(unavailable)?;
+            put_state(&mut transaction, &(tenant.clone(), *table), state).await?;
         }
         for key in &publication.keys {
-            sqlx::query(
-                "INSERT OR REPLACE INTO batch_keys (tenant, batch_key, sequence, stored_unix_nano) VALUES (?, ?, ?, ?)",
-            )
-            .bind(key.tenant.as_str())
-            .bind(key.key.0.to_be_bytes().to_vec())
-            .bind(key.sequence.cast_signed())
-            .bind(key.stored_unix_nano)
-            .execute(&mut *transaction)
-            .await
-            .map_err(unavailable)?;
+            put_key(&mut transaction, key).await?;
         }
         sqlx::query("DELETE FROM batch_keys WHERE sequence < ?")
             .bind(publication.keys_from_sequence.cast_signed())
@@ -275,9 +246,174 @@ impl Catalog for SqliteCatalog {
     }
 }
 
+pub(super) async fn has_table(pool: &SqlitePool, name: &'static str) -> Result<bool> {
+    let row = sqlx::query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?")
+        .bind(name)
+        .fetch_optional(pool)
+        .await
+        .map_err(|error| storage_error("catalog cannot be read", error))?;
+    Ok(row.is_some())
+}
+
+/// Refuses a catalog that only a later version of the program can read, by its own schema or by a segment's format.
+pub(super) async fn refuse_later(pool: &SqlitePool, path: &Path) -> Result<()> {
+    let cannot = |error| storage_error(&format!("catalog {} cannot be read", path.display()), error);
+    if has_table(pool, "_sqlx_migrations").await? {
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(pool).await.map_err(cannot)?;
+        let known = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+        if let Some(found) = found.filter(|found| *found > known) {
+            return Err(Error::later(format!("catalog {} has schema version {found}", path.display()), known));
+        }
+    }
+    for (key, what, known) in [
+        ("$.format_version", "format", segment::FORMAT_VERSION),
+        ("$.schema_version", "rows of schema version", schema::VERSION),
+    ] {
+        // A row that is no JSON is damage, and not found here.
+        let later: Option<(String, i64)> = sqlx::query_as(
+            "SELECT coalesce(json_extract(meta, '$.path'), id), json_extract(meta, ?1) FROM segments
+             WHERE json_valid(meta) AND json_extract(meta, ?1) > ?2 LIMIT 1",
+        )
+        .bind(key)
+        .bind(i64::from(known))
+        .fetch_optional(pool)
+        .await
+        .map_err(cannot)?;
+        if let Some((path, found)) = later {
+            return Err(Error::later(format!("segment {path} has {what} {found}"), known));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to make a catalog where there are segments: it would own none of them.
+fn refuse_lost_catalog(data_dir: &Path) -> Result<()> {
+    let segments = data_dir.join(SEGMENTS);
+    match std::fs::read_dir(&segments).map(|mut entries| entries.next().is_some()) {
+        Ok(true) => Err(Error::invalid(format!(
+            "{} holds segments and there is no catalog ({FILE_NAME}): restore it, or make a new one with `rootline catalog rebuild`; nothing was changed",
+            segments.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// A row of `segments` as JSON: its description, and which programs can read the file.
+#[derive(Serialize, Deserialize)]
+struct StoredMeta {
+    #[serde(flatten)]
+    meta: SegmentMeta,
+    #[serde(default = "first_format")]
+    format_version: u16,
+}
+
+/// Rows without a version were written when there was only one.
+const fn first_format() -> u16 {
+    1
+}
+
+/// A catalog being made for a data directory that has none it can use.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    catalog: SqliteCatalog,
+    path: PathBuf,
+}
+
+impl Fresh {
+    /// An empty catalog in a new file, without a log of SQLite's beside it.
+    pub(super) async fn create(path: &Path) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            // Nobody reads it before it is whole, and `finish` makes it durable.
+            .journal_mode(SqliteJournalMode::Off)
+            .synchronous(SqliteSynchronous::Off);
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
+        let cannot = |error| storage_error(&format!("catalog {} cannot be made", path.display()), error);
+        let pool = pool.map_err(cannot)?;
+        MIGRATIONS
+            .run(&pool)
+            .await
+            .map_err(|error| Error::unavailable(format!("catalog {}", path.display())).with_source(error))?;
+        Ok(Self { catalog: SqliteCatalog { pool, is_new: true }, path: path.to_owned() })
+    }
+
+    /// Puts all but documents in it.
+    pub(super) async fn put(&self, contents: &Contents) -> Result<()> {
+        let mut transaction = self.catalog.begin().await?;
+        sqlx::query("UPDATE state SET version = ?, wal_floor = ?")
+            .bind(contents.version.cast_signed())
+            .bind(contents.wal_floor.cast_signed())
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+        add_segments(&mut transaction, &contents.segments).await?;
+        for ((tenant, table), sequence) in &contents.checkpoints {
+            sqlx::query("INSERT INTO checkpoints (tenant, table_name, sequence) VALUES (?, ?, ?)")
+                .bind(tenant.as_str())
+                .bind(table.name())
+                .bind(sequence.cast_signed())
+                .execute(&mut *transaction)
+                .await
+                .map_err(unavailable)?;
+        }
+        for (place, state) in &contents.states {
+            put_state(&mut transaction, place, state).await?;
+        }
+        for key in &contents.keys {
+            put_key(&mut transaction, key).await?;
+        }
+        transaction.commit().await.map_err(unavailable)
+    }
+
+    pub(super) async fn put_document(&self, kind: &str, document: &Document) -> Result<()> {
+        sqlx::query("INSERT OR REPLACE INTO documents (kind, id, updated_unix_nano, body) VALUES (?, ?, ?, ?)")
+            .bind(kind)
+            .bind(&document.id)
+            .bind(document.updated_unix_nano)
+            .bind(&document.body)
+            .execute(&self.catalog.pool)
+            .await
+            .map_err(unavailable)
+            .map(drop)
+    }
+
+    /// Makes it durable.
+    pub(super) async fn finish(self) -> Result<()> {
+        self.catalog.pool.close().await;
+        let synced = std::fs::File::open(&self.path).and_then(|file| file.sync_all());
+        synced.map_err(|error| Error::unavailable(format!("catalog {}", self.path.display())).with_source(error))
+    }
+}
+
+async fn put_state(transaction: &mut Transaction<'_, Sqlite>, place: &(Tenant, Table), state: &Bytes) -> Result<()> {
+    sqlx::query("INSERT OR REPLACE INTO derived_states (tenant, table_name, state) VALUES (?, ?, ?)")
+        .bind(place.0.as_str())
+        .bind(place.1.name())
+        .bind(state.to_vec())
+        .execute(&mut **transaction)
+        .await
+        .map_err(unavailable)
+        .map(drop)
+}
+
+async fn put_key(transaction: &mut Transaction<'_, Sqlite>, key: &StoredKey) -> Result<()> {
+    sqlx::query("INSERT OR REPLACE INTO batch_keys (tenant, batch_key, sequence, stored_unix_nano) VALUES (?, ?, ?, ?)")
+        .bind(key.tenant.as_str())
+        .bind(key.key.0.to_be_bytes().to_vec())
+        .bind(key.sequence.cast_signed())
+        .bind(key.stored_unix_nano)
+        .execute(&mut **transaction)
+        .await
+        .map_err(unavailable)
+        .map(drop)
+}
+
 async fn add_segments(transaction: &mut Transaction<'_, Sqlite>, segments: &[SegmentMeta]) -> Result<()> {
     for meta in segments {
-        let json = serde_json::to_string(meta)
+        let stored = StoredMeta { meta: meta.clone(), format_version: segment::FORMAT_VERSION };
+        let json = serde_json::to_string(&stored)
             .map_err(|error| Error::internal(format!("segment {} cannot be described", meta.id)).with_source(error))?;
         sqlx::query(
             "INSERT INTO segments (id, tenant, table_name, start_unix_nano, end_unix_nano, row_count, file_bytes, meta)
@@ -312,12 +448,12 @@ async fn next_version(transaction: &mut Transaction<'_, Sqlite>) -> Result<u64> 
     Ok(version.cast_unsigned())
 }
 
-fn segment(row: &SqliteRow) -> Result<SegmentMeta> {
+pub(super) fn segment(row: &SqliteRow) -> Result<SegmentMeta> {
     let meta: String = row.try_get("meta").map_err(unavailable)?;
     serde_json::from_str(&meta).map_err(|error| Error::corrupt("catalog: segment is not readable").with_source(error))
 }
 
-fn checkpoint(row: &SqliteRow) -> Result<((Tenant, Table), u64)> {
+pub(super) fn checkpoint(row: &SqliteRow) -> Result<((Tenant, Table), u64)> {
     let tenant: String = row.try_get("tenant").map_err(unavailable)?;
     let table: String = row.try_get("table_name").map_err(unavailable)?;
     let sequence: i64 = row.try_get("sequence").map_err(unavailable)?;
@@ -325,7 +461,7 @@ fn checkpoint(row: &SqliteRow) -> Result<((Tenant, Table), u64)> {
     Ok(((Tenant::new(tenant), table), sequence.cast_unsigned()))
 }
 
-fn state(row: &SqliteRow) -> Result<((Tenant, Table), Bytes)> {
+pub(super) fn state(row: &SqliteRow) -> Result<((Tenant, Table), Bytes)> {
     let tenant: String = row.try_get("tenant").map_err(unavailable)?;
     let table: String = row.try_get("table_name").map_err(unavailable)?;
     let state: Vec<u8> = row.try_get("state").map_err(unavailable)?;
@@ -333,7 +469,7 @@ fn state(row: &SqliteRow) -> Result<((Tenant, Table), Bytes)> {
     Ok(((Tenant::new(tenant), table), state.into()))
 }
 
-fn stored_key(row: &SqliteRow) -> Result<StoredKey> {
+pub(super) fn stored_key(row: &SqliteRow) -> Result<StoredKey> {
     let tenant: String = row.try_get("tenant").map_err(unavailable)?;
     let key: Vec<u8> = row.try_get("batch_key").map_err(unavailable)?;
     let key = key.try_into().map_err(|_| Error::corrupt("catalog: batch key is not 16 bytes"))?;
@@ -346,7 +482,7 @@ fn stored_key(row: &SqliteRow) -> Result<StoredKey> {
     })
 }
 
-fn document(row: &SqliteRow) -> Result<Document> {
+pub(super) fn document(row: &SqliteRow) -> Result<Document> {
     Ok(Document {
         id: row.try_get("id").map_err(unavailable)?,
         updated_unix_nano: row.try_get("updated_unix_nano").map_err(unavailable)?,
@@ -354,11 +490,11 @@ fn document(row: &SqliteRow) -> Result<Document> {
     })
 }
 
-fn unavailable(error: sqlx::Error) -> Error {
+pub(super) fn unavailable(error: sqlx::Error) -> Error {
     storage_error("catalog", error)
 }
 
-fn storage_error(message: &str, error: sqlx::Error) -> Error {
+pub(super) fn storage_error(message: &str, error: sqlx::Error) -> Error {
     // SQLITE_CORRUPT and SQLITE_NOTADB: waiting does not help.
     let code = error.as_database_error().and_then(|error| error.code()).map(Cow::into_owned);
     let kind = match code.as_deref() {

@@ -23,7 +23,7 @@ use crate::{
         sort_key,
     },
     segment::{
-        BuiltSegment, Segment, SegmentReader, SeriesTable,
+        BuiltSegment, Lineage, Made, Segment, SegmentReader, SeriesTable,
         gather::Gather,
         order::{self, Key, Position},
         shred::{Assembler, row_schema},
@@ -53,6 +53,7 @@ pub async fn merge(inputs: &[Arc<Segment>], terms: &MergeTerms<'_>) -> Result<Bu
     let attributes = chosen_columns(table, inputs, terms.settings).await?;
     let layout = Layout { attributes, has_even_times: order::has_even_times(&order.keys) };
     let mut writer = SegmentWriter::new(table, first.bucket_start_unix_nano, &layout, terms.settings)?;
+    writer.lineage = lineage(inputs, terms.made).await?;
     let mut sources = Vec::with_capacity(inputs.len());
     for input in inputs {
         sources.push(Source::open(input, batch_rows).await?);
@@ -85,6 +86,16 @@ fn summed(table: Table, rows: RecordBatch, fine_from_unix_nano: i64) -> Result<R
     } else {
         Err(Error::internal(format!("rows of {table} that count {before} were added up to {after}")))
     }
+}
+
+async fn lineage(inputs: &[Arc<Segment>], made: Option<Made>) -> Result<Option<Lineage>> {
+    let Some(made) = made else { return Ok(None) };
+    let mut lineages = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        lineages.push(input.lineage().await?);
+    }
+    let inputs = inputs.iter().zip(&lineages).map(|(input, lineage)| (&input.meta().id, lineage.as_ref()));
+    Ok(Some(Lineage::merged(made, inputs)))
 }
 
 /// Where each row of the output comes from.

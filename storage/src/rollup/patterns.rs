@@ -37,26 +37,16 @@ struct Key {
     severity: i32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Records {
     count: u64,
-    first: i64,
-    last: i64,
     /// Place of the template.
     template: u32,
 }
 
-impl Default for Records {
-    fn default() -> Self {
-        Self { count: 0, first: i64::MAX, last: i64::MIN, template: 0 }
-    }
-}
-
 impl Records {
-    fn add(&mut self, count: u64, first: i64, last: i64, template: u32) {
+    fn add(&mut self, count: u64, template: u32) {
         self.count += count;
-        self.first = self.first.min(first);
-        self.last = self.last.max(last);
         self.template = template;
     }
 }
@@ -100,7 +90,7 @@ impl Patterns {
                 pattern: pattern.unwrap_or(0),
                 severity: severities[row],
             };
-            cells.get(key).add(1, times[row], times[row], place);
+            cells.get(key).add(1, place);
         }
         let place = logs.schema_ref().index_of("pattern_id")?;
         let mut columns = logs.columns().to_vec();
@@ -162,8 +152,6 @@ fn rows(cells: &Cells<Key, Records>, services: ArrayRef, templates: &[i32], text
         cells::labels(templates.iter().copied(), texts)?,
         Arc::new(Int32Array::from_iter_values(keys().map(|key| key.severity))),
         Arc::new(UInt64Array::from_iter_values(values().map(|records| records.count))),
-        cells::timestamps(values().map(|records| records.first)),
-        cells::timestamps(values().map(|records| records.last)),
     ];
     Ok(RecordBatch::try_new(schema::wide(Table::LogPatterns), columns)?)
 }
@@ -173,7 +161,6 @@ pub(super) fn combined(united: &RecordBatch) -> Result<RecordBatch> {
     let (service, template) = (labels(united, "service_name")?, labels(united, "template")?);
     let (minutes, severities) = (times(united, "timestamp")?, numbers::<Int32Type>(united, "severity_number")?);
     let (ids, counts) = (numbers::<UInt64Type>(united, "pattern_id")?, numbers::<UInt64Type>(united, "records")?);
-    let (first, last) = (times(united, "first_seen")?, times(united, "last_seen")?);
     let mut cells = Cells::<Key, Records>::default();
     for row in 0..united.num_rows() {
         let key = Key {
@@ -182,7 +169,7 @@ pub(super) fn combined(united: &RecordBatch) -> Result<RecordBatch> {
             pattern: ids[row],
             severity: severities[row],
         };
-        cells.get(key).add(counts[row], first[row], last[row], template.keys().value(row).cast_unsigned());
+        cells.get(key).add(counts[row], template.keys().value(row).cast_unsigned());
     }
     let templates: Vec<i32> = cells.iter().map(|(_, records)| records.template.cast_signed()).collect();
     rows(&cells, Arc::clone(service.values()), &templates, Arc::clone(template.values()))

@@ -59,9 +59,14 @@ pub(super) fn log_patterns_fields() -> Vec<Field> {
         label("template"),
         Field::new("severity_number", DataType::Int32, false),
         Field::new("records", DataType::UInt64, false),
-        timestamp("first_seen"),
-        timestamp("last_seen"),
     ]
+}
+
+/// In schema version 1: when in the minute cost more than all the rest.
+pub(super) fn log_patterns_fields_1() -> Vec<Field> {
+    let mut fields = log_patterns_fields();
+    fields.extend([timestamp("first_seen"), timestamp("last_seen")]);
+    fields
 }
 
 pub(super) fn changes_fields() -> Vec<Field> {

@@ -106,6 +106,19 @@ struct KeyCount {
     scalar: Option<Scalar>,
     sample: HashSet<u64>,
     sampled: u32,
+    /// Rows that have the values looked at.
+    sampled_rows: u64,
+}
+
+impl KeyCount {
+    fn new(key: &str) -> Self {
+        Self { key: key.into(), rows: 0, scalar: None, sample: HashSet::new(), sampled: 0, sampled_rows: 0 }
+    }
+
+    /// Hardly two rows have the same text: of a value that many rows share, a dictionary keeps one copy.
+    fn is_distinct(&self) -> bool {
+        self.sampled >= MIN_SAMPLE && self.sample.len() as u64 * 5 > self.sampled_rows * 4
+    }
 }
 
 /// More keys than this are not counted: the ones seen first can be columns, the others stay in the remainder.
@@ -114,6 +127,8 @@ const MAX_KEYS: usize = 16_384;
 const MAX_KEY_BYTES: usize = 256;
 /// Values looked at to tell whether they repeat.
 const SAMPLE: u32 = 256;
+/// Fewer tell nothing.
+const MIN_SAMPLE: u32 = 64;
 
 impl KeyCounts {
     /// Counts a map that `rows` rows have.
@@ -132,6 +147,7 @@ impl KeyCounts {
                 && let Value::String(text) = value
             {
                 count.sampled += 1;
+                count.sampled_rows += rows;
                 count.sample.insert(xxh3_64(text.as_bytes()));
             }
         }
@@ -151,6 +167,7 @@ impl KeyCounts {
         if distinct && rows > 0 {
             count.sample.extend(0..u64::from(SAMPLE));
             count.sampled = SAMPLE;
+            count.sampled_rows = u64::from(SAMPLE);
         }
     }
 
@@ -165,7 +182,7 @@ impl KeyCounts {
             None if self.keys.len() < MAX_KEYS && key.len() <= MAX_KEY_BYTES => {
                 let id = self.keys.len();
                 self.by_key.insert(key.into(), id);
-                self.keys.push(KeyCount { key: key.into(), rows: 0, scalar: None, sample: HashSet::new(), sampled: 0 });
+                self.keys.push(KeyCount::new(key));
                 id
             }
             None => return None,
@@ -205,9 +222,7 @@ pub fn attribute_columns(
             map: MAPS[map],
             key: count.key.to_string(),
             scalar,
-            distinct: scalar == Scalar::Text
-                && count.sampled >= 64
-                && count.sample.len() * 5 > count.sampled as usize * 4,
+            distinct: scalar == Scalar::Text && count.is_distinct(),
         })
         .collect()
 }
@@ -243,6 +258,18 @@ mod tests {
             ["attributes.a", "attributes.b", "attributes.rare"]
         );
         assert_eq!(names(&attribute_columns(&counts, 4, 0.01, 1)), ["attributes.a"]);
+    }
+
+    #[test]
+    fn values_that_many_rows_share_are_not_distinct() {
+        let mut counts = <[KeyCounts; 3]>::default();
+        for i in 0..100 {
+            let id = format!("id{i}");
+            counts[0].add(Attributes::new(&encode([("request", Value::String(&id))])), 1);
+            counts[1].add(Attributes::new(&encode([("instance", Value::String(&id))])), 2);
+        }
+        let columns = attribute_columns(&counts, 200, 0.01, 10);
+        assert_eq!(columns.iter().map(|column| column.distinct).collect::<Vec<_>>(), [true, false]);
     }
 
     #[test]

@@ -25,8 +25,8 @@ pub const KIND_VALUE: &str = "value";
 /// Value of [`KIND_KEY`] on trace and span ids.
 pub const KIND_ID: &str = "id";
 
-/// Version of the wide schemas. A WAL frame of another version is read by the code of its version or refused.
-pub const VERSION: u16 = 1;
+/// Version of the wide schemas. WAL frames of earlier versions are read ([`wide_of`]), of later ones refused.
+pub const VERSION: u16 = 2;
 
 /// The columns of `table` as `ingest` fills them.
 pub fn wide(table: Table) -> SchemaRef {
@@ -34,6 +34,13 @@ pub fn wide(table: Table) -> SchemaRef {
     static SCHEMAS: std::sync::LazyLock<HashMap<Table, SchemaRef>> =
         std::sync::LazyLock::new(|| Table::ALL.into_iter().map(|t| (t, Arc::new(build(t)))).collect());
     Arc::clone(&SCHEMAS[&table])
+}
+
+/// The columns of `table` in an earlier version. What has other columns now keeps those that both have.
+pub fn wide_of(version: u16, table: Table) -> SchemaRef {
+    static LOG_PATTERNS_1: std::sync::LazyLock<SchemaRef> =
+        std::sync::LazyLock::new(|| Arc::new(Schema::new(derived::log_patterns_fields_1())));
+    if version == 1 && table == Table::LogPatterns { Arc::clone(&LOG_PATTERNS_1) } else { wide(table) }
 }
 
 /// Columns by which a segment of `table` is sorted, most significant first.

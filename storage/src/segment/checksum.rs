@@ -44,15 +44,20 @@ pub(crate) fn seal(file: &mut [u8], tail: usize) -> Result<()> {
 
 /// Whether a tail is what was written. `offset` is its place in the file at `path`.
 pub(crate) fn verify_tail(path: &str, offset: u64, tail: &[u8]) -> Result<()> {
-    let Some(digits) = digits(tail) else {
+    let Some((expected, found)) = tail_digests(tail) else {
         return Err(damaged(path, offset, "a tail checksum", "none"));
     };
+    if expected == found { Ok(()) } else { Err(damaged(path, offset, expected, found)) }
+}
+
+/// The checksum that stands in a tail and the one that its bytes have, as hex digits; `None` when none stands there.
+pub(crate) fn tail_digests(tail: &[u8]) -> Option<(String, String)> {
+    let digits = digits(tail)?;
     let zeros = [b'0'; DIGITS];
     let digest = crc32c::crc32c(&tail[..digits.start]);
     let digest = crc32c::crc32c_append(digest, &zeros);
     let digest = crc32c::crc32c_append(digest, &tail[digits.end..]);
-    let (expected, found) = (String::from_utf8_lossy(&tail[digits]), format!("{digest:08x}"));
-    if expected == found { Ok(()) } else { Err(damaged(path, offset, expected, found)) }
+    Some((String::from_utf8_lossy(&tail[digits]).into_owned(), format!("{digest:08x}")))
 }
 
 const DIGITS: usize = 8;

@@ -7,7 +7,9 @@
 mod bloom;
 mod cache;
 mod checksum;
+pub(crate) mod describe;
 pub(crate) mod gather;
+pub(crate) mod lineage;
 mod meta;
 pub mod number;
 pub(crate) mod order;
@@ -19,8 +21,10 @@ pub mod text;
 mod trace;
 pub(crate) mod write;
 
+pub(crate) use self::write::FORMAT_VERSION;
 pub use self::{
     cache::SegmentCache,
+    lineage::{Flush, Lineage, Made, Part},
     meta::{SegmentId, SegmentMeta},
     read::{Segment, SegmentReader},
     series::SeriesTable,

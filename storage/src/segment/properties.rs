@@ -21,6 +21,8 @@ use crate::{
 
 /// A dictionary of all trace ids of one row group, were they all different.
 const TRACE_DICTIONARY_BYTES: usize = 4 << 20;
+/// Bounds of text in page and chunk statistics are cut after this: longer ones rarely tell two pages apart.
+const BOUND_BYTES: usize = 24;
 
 /// Properties of a file with this schema.
 pub(super) fn writer_properties(
@@ -46,6 +48,8 @@ pub(super) fn writer_properties(
         .set_data_page_row_count_limit(settings.page_rows.max(1))
         .set_write_batch_size(settings.page_rows.clamp(1, 1000))
         .set_statistics_enabled(EnabledStatistics::Page)
+        .set_column_index_truncate_length(Some(BOUND_BYTES))
+        .set_statistics_truncate_length(Some(BOUND_BYTES))
         .set_sorting_columns(Some(sorting))
         .set_created_by(concat!("rootline ", env!("CARGO_PKG_VERSION")).to_owned());
     for column in parquet.columns() {

@@ -1,5 +1,7 @@
 //! A segment's file read back, every block checked.
 
+mod inspect;
+
 use std::{ops::Range, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
@@ -17,7 +19,7 @@ use parquet::{
 };
 
 use super::{
-    SegmentCache, SegmentMeta, SeriesTable, TextIndex,
+    Lineage, SegmentCache, SegmentMeta, SeriesTable, TextIndex,
     cache::Part,
     checksum::{self, damaged},
     shred::Assembler,
@@ -68,6 +70,11 @@ impl Segment {
     /// Columns of the file: those of the table that it keeps with its rows, then its attribute columns.
     pub async fn schema(&self) -> Result<SchemaRef> {
         Ok(Arc::clone(self.footer().await?.reader.schema()))
+    }
+
+    /// Where its rows come from; `None` for files of early versions.
+    pub(crate) async fn lineage(&self) -> Result<Option<Lineage>> {
+        Ok(self.footer().await?.description.lineage.clone())
     }
 
     /// A reader for Parquet's async readers and DataFusion. An error of this room travels inside

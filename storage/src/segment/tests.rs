@@ -252,7 +252,7 @@ fn settings() -> config::Storage {
 
 fn terms() -> MergeTerms<'static> {
     static SETTINGS: std::sync::LazyLock<config::Storage> = std::sync::LazyLock::new(settings);
-    MergeTerms { settings: &SETTINGS, memory_bytes: 1 << 20, fine_from_unix_nano: i64::MIN }
+    MergeTerms { settings: &SETTINGS, memory_bytes: 1 << 20, fine_from_unix_nano: i64::MIN, made: None }
 }
 
 async fn publish(objects: &Arc<InMemory>, built: &BuiltSegment, name: &str) -> Arc<Segment> {

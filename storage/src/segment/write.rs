@@ -11,7 +11,7 @@ use parquet::{arrow::ArrowWriter, file::metadata::KeyValue};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    SegmentId, SegmentMeta, SeriesTable, checksum,
+    Flush, Lineage, SegmentId, SegmentMeta, SeriesTable, checksum,
     gather::Gather,
     order::{self, Key},
     properties::writer_properties,
@@ -80,16 +80,29 @@ impl BuiltSegment {
 /// The rows of `batches` (wide schema of `table`) as segments: one per time bucket, oldest first. The same rows in the
 /// same order give the same bytes.
 pub fn build(table: Table, batches: &[RecordBatch], settings: &config::Storage) -> Result<Vec<BuiltSegment>> {
+    build_flush(table, batches, settings, None)
+}
+
+/// The same; the files say which flush they are of.
+pub(crate) fn build_flush(
+    table: Table,
+    batches: &[RecordBatch],
+    settings: &config::Storage,
+    flush: Option<&Flush>,
+) -> Result<Vec<BuiltSegment>> {
     let keys = order::sorted_keys(table, batches)?;
     let buckets = order::by_bucket(keys, nanos(settings.time_bucket));
     // Rows of nearly always one bucket: choosing the columns for all of them together costs the others nothing.
     let layout = Layout { attributes: chosen_columns(table, batches, settings)?, has_even_times: false };
     let rows = Gather::new(batches, row_schema(table))?;
+    let parts = buckets.len();
     buckets
         .into_iter()
-        .map(|(bucket_start_unix_nano, keys)| {
+        .enumerate()
+        .map(|(part, (bucket_start_unix_nano, keys))| {
             let layout = Layout { has_even_times: order::has_even_times(&keys), ..layout.clone() };
             let mut writer = SegmentWriter::new(table, bucket_start_unix_nano, &layout, settings)?;
+            writer.lineage = flush.map(|flush| flush.lineage(part, parts));
             let mut positions = Vec::with_capacity(CHUNK_ROWS);
             for chunk in keys.chunks(CHUNK_ROWS) {
                 positions.clear();
@@ -159,10 +172,13 @@ pub(super) struct Description {
     /// Bytes from the file's start that have block checksums; the tail begins here.
     pub(super) covered_bytes: u64,
     pub(super) blobs: Vec<Blob>,
+    /// Where the rows come from. Not in files of early versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lineage: Option<Lineage>,
 }
 
 /// Version of the file format; see `docs/format/segment.md`.
-pub(super) const FORMAT_VERSION: u16 = 2;
+pub(crate) const FORMAT_VERSION: u16 = 2;
 
 /// One index inside the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,6 +217,7 @@ pub(crate) struct SegmentWriter {
     traces: Option<TraceFilterWriter>,
     blobs: Vec<Blob>,
     zstd_level: i32,
+    pub(crate) lineage: Option<Lineage>,
 }
 
 impl SegmentWriter {
@@ -224,6 +241,7 @@ impl SegmentWriter {
             shredder,
             blobs: Vec::new(),
             zstd_level: settings.zstd_level,
+            lineage: None,
         })
     }
 
@@ -275,6 +293,7 @@ impl SegmentWriter {
             bucket_start_unix_nano,
             covered_bytes: covered as u64,
             blobs: self.blobs,
+            lineage: self.lineage,
         };
         let description = serde_json::to_string(&description)
             .map_err(|error| Error::internal("segment description").with_source(error))?;

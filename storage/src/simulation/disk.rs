@@ -145,6 +145,11 @@ impl SimulatedDisk {
         }
     }
 
+    /// Makes every name durable.
+    pub(super) fn sync_names(&self) {
+        self.state().sync_names();
+    }
+
     pub(super) fn paths(&self) -> Vec<String> {
         self.state().files.keys().cloned().collect()
     }

@@ -26,10 +26,16 @@ use self::{
     oracle::Oracle,
 };
 use crate::{
-    catalog::{CrashPoint, MemoryCatalog},
+    catalog::{
+        Catalog as _, CrashPoint, MemoryCatalog,
+        rebuild::{Known, plan, read_log},
+    },
     clock::Clock,
     environment::{Environment, ParquetBuilder, SegmentBuilder, Threads},
+    files::FileSystem as _,
+    flush::SEGMENTS,
     model::{Batch, Table, Tenant},
+    segment::describe::describe,
     snapshot::Snapshot,
     store::Store,
 };
@@ -48,6 +54,8 @@ struct World {
     oracle: Oracle,
     /// The negative control: acknowledge before the write.
     is_wrong: bool,
+    /// The catalog is made anew after crashes, with or without what the old one says.
+    loses_catalog: bool,
 }
 
 /// How a run went, to see that it went anywhere.
@@ -58,6 +66,8 @@ struct Tally {
     crashes: usize,
     flushed: usize,
     merged: usize,
+    rebuilt: usize,
+    set_aside: usize,
 }
 
 impl Tally {
@@ -67,6 +77,8 @@ impl Tally {
         self.crashes += other.crashes;
         self.flushed += other.flushed;
         self.merged += other.merged;
+        self.rebuilt += other.rebuilt;
+        self.set_aside += other.set_aside;
     }
 }
 
@@ -89,6 +101,7 @@ impl World {
             catalog: MemoryCatalog::new(),
             oracle: Oracle::default(),
             is_wrong: false,
+            loses_catalog: false,
             chance,
             disk,
             is_parquet,
@@ -301,6 +314,49 @@ impl World {
         tally.crashes += 1;
     }
 
+    /// The catalog is gone, or damaged; a new one is made.
+    async fn rebuild_catalog(&self, tally: &mut Tally) -> Result<(), String> {
+        let failed = |error: crate::Error| format!("cannot rebuild: {error}");
+        let old = self.catalog.load().await.map_err(failed)?;
+        let is_known = self.chance.percent(40);
+        let known = Known {
+            version: old.version,
+            wal_floor: Some(old.wal_floor),
+            live: Some(old.segments.iter().map(|meta| meta.id.clone()).collect()),
+            checkpoints: old.checkpoints.clone(),
+            has_all_checkpoints: true,
+            keys: old.keys.clone(),
+            states: old.states.clone(),
+        };
+        let known = if is_known { known } else { Known::default() };
+        let mut files = Vec::new();
+        for path in self.disk.paths() {
+            if !path.starts_with(SEGMENTS) || !path.ends_with(".parquet") {
+                continue;
+            }
+            let described = if self.is_parquet {
+                let bytes = self.disk.read(&path).map_err(|error| error.to_string())?.len() as u64;
+                describe(&self.disk, &path, bytes).await
+            } else {
+                self.cheap.describe(&path)
+            };
+            files.push(described.map_err(failed)?);
+        }
+        let mut lost = Vec::new();
+        let log = read_log(&self.disk, &mut lost).map_err(failed)?;
+        let plan = plan(files, &log, &known, None).map_err(failed)?;
+        tally.rebuilt += 1;
+        tally.set_aside += plan.aside.len();
+        if !is_known {
+            // Requests that were stored without anybody knowing are stored again if they come again: the keys are lost.
+            self.oracle.forget_keys();
+        }
+        // As `rebuild` does before a catalog names them.
+        self.disk.sync_names();
+        self.catalog.put_in_place(plan.contents);
+        Ok(())
+    }
+
     /// Nothing fails any more: every client gets its answer, and everything is there.
     async fn settle(&self, tally: &mut Tally) -> Result<(), String> {
         self.disk.set_faults(Faults::default(), None);
@@ -384,6 +440,9 @@ fn run(world: &World) -> Result<Tally, String> {
         let (catalog_faults, steps) = (if chance.percent(70) { 0 } else { 10 }, 20 + chance.below(60));
         block_on(Box::pin(world.live(faults, catalog_faults, steps, &mut tally)))?;
         world.crash(&mut tally);
+        if world.loses_catalog && chance.percent(60) {
+            block_on(Box::pin(world.rebuild_catalog(&mut tally)))?;
+        }
     }
     block_on(Box::pin(world.settle(&mut tally)))?;
     Ok(tally)
@@ -391,11 +450,16 @@ fn run(world: &World) -> Result<Tally, String> {
 
 /// Runs each seed, on as many threads as there are processors: runs share nothing.
 fn run_seeds(seeds: std::ops::Range<u64>, is_parquet: bool) -> Tally {
+    run_worlds(seeds, |seed| World::new(seed, is_parquet))
+}
+
+fn run_worlds(seeds: std::ops::Range<u64>, world: impl Fn(u64) -> World + Sync) -> Tally {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let world = &world;
     let run_every = &|first: u64| {
         let mut sum = Tally::default();
         for seed in (first..seeds.end).step_by(threads) {
-            let tally = run(&World::new(seed, is_parquet)).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            let tally = run(&world(seed)).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
             sum.add(tally);
         }
         sum
@@ -428,6 +492,15 @@ fn what_was_acknowledged_is_there_exactly_once_whatever_fails() {
 #[test]
 fn parquet_segments_keep_the_promise_too() {
     run_seeds(1_000_000..1_000_000 + seed_count() / 30, true);
+}
+
+#[test]
+fn a_catalog_made_anew_from_the_segments_keeps_every_row_once() {
+    let losing = |is_parquet| move |seed| World { loses_catalog: true, ..World::new(seed, is_parquet) };
+    let tally = run_worlds(2_000_000..2_000_000 + seed_count() / 2, losing(false));
+    assert!(tally.rebuilt as u64 > seed_count() / 2 && tally.set_aside as u64 > seed_count() / 20, "{tally:?}");
+    let tally = run_worlds(3_000_000..3_000_000 + seed_count() / 50, losing(true));
+    assert!(tally.rebuilt > 0, "{tally:?}");
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub(super) struct Sent {
     pub(super) tables: Vec<(Table, u64)>,
     pub(super) has_key: bool,
     pub(super) is_acknowledged: bool,
+    /// Sending it again does no harm.
+    pub(super) is_recognised: bool,
     /// Somebody waits for an answer.
     pub(super) is_on_its_way: bool,
 }
@@ -36,7 +38,7 @@ impl Oracle {
     pub(super) fn send(&self, tables: Vec<(Table, u64)>, has_key: bool) -> u64 {
         let mut sent = self.sent();
         let id = sent.len() as u64 + 1;
-        sent.insert(id, Sent { tables, has_key, is_acknowledged: false, is_on_its_way: true });
+        sent.insert(id, Sent { tables, has_key, is_acknowledged: false, is_recognised: true, is_on_its_way: true });
         id
     }
 
@@ -60,10 +62,17 @@ impl Oracle {
         self.sent().values_mut().for_each(|sent| sent.is_on_its_way = false);
     }
 
+    /// The store does not recognise any of the requests so far.
+    pub(super) fn forget_keys(&self) {
+        self.sent().values_mut().for_each(|sent| sent.is_recognised = false);
+    }
+
     /// Requests to send again: those without an answer that can be recognised.
     pub(super) fn unanswered(&self) -> Vec<u64> {
         let sent = self.sent();
-        let again = sent.iter().filter(|(_, sent)| sent.has_key && !sent.is_acknowledged && !sent.is_on_its_way);
+        let again = sent
+            .iter()
+            .filter(|(_, sent)| sent.has_key && sent.is_recognised && !sent.is_acknowledged && !sent.is_on_its_way);
         again.map(|(id, _)| *id).collect()
     }
 

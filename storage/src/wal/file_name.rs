@@ -4,8 +4,12 @@
 /// Directory of the log.
 pub const DIRECTORY: &str = "wal";
 
-/// First bytes of every file of the log.
+/// Version of the files: a digit of their first bytes.
+pub const VERSION: u8 = 1;
+/// First bytes of every file of the log, with the version between [`MAGIC_START`] and [`MAGIC_END`].
 const MAGIC: [u8; 8] = *b"RLwal 1\n";
+const MAGIC_START: &[u8] = b"RLwal ";
+const MAGIC_END: u8 = b'\n';
 /// Length of what comes before the frames.
 pub const FILE_HEADER_BYTES: usize = 36;
 
@@ -58,6 +62,14 @@ impl FileName {
         let name = Self { number: number(8), first_sequence: number(16), nonce: number(24) };
         (name.header() == *header).then_some(name)
     }
+}
+
+/// The version that the first bytes of a file name, if it is a later one.
+pub fn later_version(bytes: &[u8]) -> Option<u8> {
+    let rest = bytes.strip_prefix(MAGIC_START)?;
+    let [digit, MAGIC_END, ..] = rest else { return None };
+    let found = digit.checked_sub(b'0').filter(|found| *found <= 9)?;
+    (found > VERSION).then_some(found)
 }
 
 #[cfg(test)]

@@ -158,6 +158,14 @@ pub fn read(bytes: &[u8], nonce: u64) -> Result<(Header, &[u8]), Damage> {
     Ok((header, body))
 }
 
+/// Versions of the layout and of the rows that a header names whose checksum is right. The first 16 bytes and what the
+/// checksum covers are the same in every version.
+pub fn versions(bytes: &[u8], nonce: u64) -> Option<(u16, u16)> {
+    let header = bytes.get(..HEADER_BYTES)?;
+    let is_header = header[..8] == MAGIC && u32_at(header, 8) == checksum(nonce, &header[12..]);
+    is_header.then(|| (u16_at(header, 12), u16_at(header, 14)))
+}
+
 impl Header {
     /// The rows of a checked body.
     ///
@@ -165,7 +173,7 @@ impl Header {
     /// `Invalid` when a later version wrote it; `Corrupt` when it is not what this version writes.
     pub fn decode(&self, body: &[u8]) -> Result<Batch> {
         let corrupt = |what: &str| Error::corrupt(format!("WAL frame {}: {what}", self.sequence));
-        if self.schema_version != schema::VERSION {
+        if self.schema_version > schema::VERSION {
             return Err(Error::invalid(format!(
                 "WAL frame {} holds rows of schema version {}, this program knows {}",
                 self.sequence,
@@ -202,7 +210,8 @@ impl Header {
         for (table, bytes) in parts {
             let mut part = rest.slice_with_length(0, bytes);
             rest.advance(bytes);
-            let rows = decode_rows(table, &mut part).map_err(|e| corrupt("rows").with_source(e))?;
+            let rows =
+                decode_rows(self.schema_version, table, &mut part).map_err(|e| corrupt("rows").with_source(e))?;
             tables.push(TableRows { table, rows });
         }
         Ok(Batch { tenant: Tenant::new(tenant), key: self.key, tables })
@@ -224,12 +233,12 @@ struct Known {
     dictionary_count: usize,
 }
 
-fn known(table: Table) -> &'static Known {
-    static KNOWN: LazyLock<HashMap<Table, Known>> = LazyLock::new(|| {
-        let make = |table| {
+fn known(version: u16, table: Table) -> &'static Known {
+    static KNOWN: LazyLock<HashMap<(u16, Table), Known>> = LazyLock::new(|| {
+        let make = |version, table| {
             let mut dictionaries = DictionaryTracker::new(false);
             let encoded = IpcDataGenerator {}.schema_to_bytes_with_dictionary_tracker(
-                &schema::wide(table),
+                &schema::wide_of(version, table),
                 &mut dictionaries,
                 &ipc_options(),
             );
@@ -237,9 +246,11 @@ fn known(table: Table) -> &'static Known {
             write_message(&mut message, encoded, &ipc_options()).expect("writing to memory");
             Known { schema_message: Buffer::from_vec(message), dictionary_count: dictionaries.dict_id().len() }
         };
-        Table::ALL.into_iter().map(|table| (table, make(table))).collect()
+        let versions = 1..=schema::VERSION;
+        let of_all = |version| Table::ALL.into_iter().map(move |table| (version, table));
+        versions.flat_map(of_all).map(|(version, table)| ((version, table), make(version, table))).collect()
     });
-    &KNOWN[&table]
+    &KNOWN[&(version.max(1), table)]
 }
 
 /// Dictionary batches and the record batch, without the schema.
@@ -251,7 +262,7 @@ fn encode_rows(rows: &TableRows, out: &mut Vec<u8>) -> Result<()> {
     let options = ipc_options();
     let mut dictionaries = DictionaryTracker::new(false);
     // The numbers that writing the schema message would give to the dictionary columns.
-    for _ in 0..known(rows.table).dictionary_count {
+    for _ in 0..known(schema::VERSION, rows.table).dictionary_count {
         dictionaries.next_dict_id();
     }
     let (encoded_dictionaries, encoded_rows) =
@@ -263,13 +274,16 @@ fn encode_rows(rows: &TableRows, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-fn decode_rows(table: Table, bytes: &mut Buffer) -> Result<RecordBatch, arrow::error::ArrowError> {
+fn decode_rows(version: u16, table: Table, bytes: &mut Buffer) -> Result<RecordBatch, arrow::error::ArrowError> {
     let mut decoder = StreamDecoder::new();
-    decoder.decode(&mut known(table).schema_message.clone())?;
+    decoder.decode(&mut known(version, table).schema_message.clone())?;
     let batch = decoder.decode(bytes)?;
     let batch = batch.ok_or_else(|| arrow::error::ArrowError::IpcError("no rows".to_owned()))?;
     // The schema everybody else uses, so that comparing pointers is enough.
-    RecordBatch::try_new(schema::wide(table), batch.columns().to_vec())
+    let wide = schema::wide(table);
+    let kept = wide.fields().iter().map(|field| batch.schema_ref().index_of(field.name()));
+    let kept = kept.collect::<Result<Vec<_>, _>>()?;
+    RecordBatch::try_new(wide, batch.project(&kept)?.columns().to_vec())
 }
 
 fn array_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {

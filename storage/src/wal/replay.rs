@@ -3,8 +3,12 @@
 use std::ops::RangeInclusive;
 
 use super::{
-    file_name::{FILE_HEADER_BYTES, FileName},
+    file_name::{self, FILE_HEADER_BYTES, FileName},
     frame::{self, Damage, Header},
+};
+use crate::{
+    error::{Error, Result},
+    schema,
 };
 
 /// A whole frame found in a file.
@@ -16,6 +20,8 @@ pub struct Found<'a> {
     pub body: &'a [u8],
     /// All of it, header and body.
     pub bytes: &'a [u8],
+    /// Where it begins in the file.
+    pub offset: usize,
 }
 
 /// What one file holds.
@@ -45,7 +51,7 @@ pub fn scan(bytes: &[u8], nonce: u64) -> Scan<'_> {
                 let start = at;
                 at += frame::HEADER_BYTES + header.body_bytes;
                 scan.valid_bytes = at;
-                scan.frames.push(Found { header, body, bytes: &bytes[start..at] });
+                scan.frames.push(Found { header, body, bytes: &bytes[start..at], offset: start });
             }
             // A right header is not believed about its length when the body is wrong: a frame may begin inside.
             Err(Damage::Header | Damage::Body) => match next_magic(bytes, at + 1) {
@@ -68,6 +74,29 @@ fn next_magic(bytes: &[u8], from: usize) -> Option<usize> {
         at += 1;
     }
     None
+}
+
+/// Refuses a file of the log that a later version wrote. `start` has its header and that of its first frame.
+///
+/// # Errors
+/// `Invalid`, with what was found and what is known.
+pub fn refuse_later(path: &str, start: &[u8]) -> Result<()> {
+    if let Some(found) = file_name::later_version(start) {
+        return Err(Error::later(format!("{path} is a log of version {found}"), file_name::VERSION));
+    }
+    let Some(name) = FileName::from_header(start).or_else(|| FileName::parse(path)) else { return Ok(()) };
+    let Some((layout, schema_version)) =
+        start.get(FILE_HEADER_BYTES..).and_then(|rest| frame::versions(rest, name.nonce))
+    else {
+        return Ok(());
+    };
+    if layout > frame::VERSION {
+        return Err(Error::later(format!("{path} has frames of version {layout}"), frame::VERSION));
+    }
+    if schema_version > schema::VERSION {
+        return Err(Error::later(format!("{path} has rows of schema version {schema_version}"), schema::VERSION));
+    }
+    Ok(())
 }
 
 /// Follows the sequences through the files and finds what must not be read and what is not there.

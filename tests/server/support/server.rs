@@ -75,7 +75,8 @@ impl Server {
         Self::start_in(Arc::new(home), setup).await
     }
 
-    async fn start_in(home: Arc<TempDir>, setup: Setup) -> Self {
+    /// A server in a directory that somebody else has prepared: its data is in `data` there.
+    pub(crate) async fn start_in(home: Arc<TempDir>, setup: Setup) -> Self {
         let http = client(&setup);
         let mut server = Self { child: None, home, setup, listeners: Listeners::default(), http };
         server.try_restart().await.unwrap_or_else(|why| panic!("{why}"));
