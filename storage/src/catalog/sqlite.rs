@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::{
     Connection as _, Row as _, Sqlite, SqlitePool, Transaction,
     migrate::Migrator,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+    sqlite::{
+        SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    },
 };
 
 use super::{Catalog, Contents, Document, DocumentChange, Publication, StoredKey, salvage::OldCatalog};
@@ -52,6 +54,9 @@ impl SqliteCatalog {
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
+            // Nobody else has it open while we run, so its index of the WAL can be on the heap. In a shared file it is mapped
+            // memory, and touching that on a full disk ends the process (SIGBUS).
+            .locking_mode(SqliteLockingMode::Exclusive)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(10));

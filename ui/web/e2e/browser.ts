@@ -17,6 +17,9 @@ const FLAGS = [
 ];
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
+/** How long to wait for what must come: the machine may be busy with other things. */
+export const PATIENCE = { timeout: 60_000 };
+
 /** A page that remembers what went wrong in it. */
 export interface Watched {
   page: Page;
@@ -36,7 +39,7 @@ export async function openBrowser(
     timezoneId: 'UTC',
     args: FLAGS,
   });
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(PATIENCE.timeout);
   await context.addInitScript(() => {
     document.addEventListener('securitypolicyviolation', (event) => {
       console.error(`CSP: ${event.violatedDirective} blocked ${event.blockedURI} ${event.sample}`);

@@ -181,7 +181,7 @@ describe('service map', () => {
     await page.locator('.map-node').first().focus();
     await page.keyboard.press('ArrowDown');
     const second = await page.locator('.map-node').nth(1).getAttribute('title');
-    expect(await page.evaluate(() => document.activeElement?.getAttribute('title'))).toBe(second);
+    await page.waitForFunction((title) => document.activeElement?.getAttribute('title') === title, second);
     await page.keyboard.press('Enter');
     await page.waitForURL(/sel=/);
     expect(query(page).get('sel')).toBe(second);
