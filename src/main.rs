@@ -6,6 +6,7 @@
 mod access;
 mod cli;
 mod demo;
+mod limits;
 mod listen;
 mod process;
 mod self_telemetry;

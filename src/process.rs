@@ -5,13 +5,14 @@ use std::fmt;
 use futures::future::BoxFuture;
 use ingest::Ingest;
 use metrics_exporter_prometheus::PrometheusHandle;
-use storage::{clock::Clock, random::Random};
+use query::Query;
+use storage::{Storage, clock::Clock, random::Random};
 use ui::{
     ReportError,
     wire::{ChangeBody, ChangeReported, IngestStatus, ItemCounts, Listeners, MemoryStatus},
 };
 
-use crate::listen::Bound;
+use crate::{limits, listen::Bound};
 
 /// Facts of this process, handed to `ui`.
 pub(crate) struct Process {
@@ -21,6 +22,8 @@ pub(crate) struct Process {
     pub(crate) bound: Bound,
     pub(crate) ingest: Ingest,
     pub(crate) metrics: PrometheusHandle,
+    pub(crate) storage: Storage,
+    pub(crate) query: Query,
     pub(crate) budget_bytes: u64,
 }
 
@@ -63,6 +66,7 @@ impl ui::Process for Process {
     }
 
     fn metrics_text(&self) -> String {
+        limits::measure(&self.storage, &self.query, resident_bytes());
         self.metrics.render()
     }
 

@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     access,
     cli::ServeOptions,
-    demo,
+    demo, limits,
     listen::{Bound, Listeners, reachable},
     process::Process,
     self_telemetry::{SelfTelemetry, record_requests},
@@ -72,6 +72,7 @@ async fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
 
     let ingest = Ingest::new(storage.clone(), config);
     let query = Query::new(storage.clone(), config).context("cannot start the query engine")?;
+    limits::announce(config);
     let process = Process {
         started_at_unix_nano,
         clock: clock.clone(),
@@ -79,6 +80,8 @@ async fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {
         bound: listeners.bound.clone(),
         ingest: ingest.clone(),
         metrics: telemetry.metrics.clone(),
+        storage: storage.clone(),
+        query: query.clone(),
         budget_bytes: config.memory.budget_bytes(),
     };
     let state = ui::State::new(query.clone(), config.clone(), Arc::new(process))?;

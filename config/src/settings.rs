@@ -144,6 +144,7 @@ pub struct Storage {
     pub memtable_budget: ByteSize,
     #[serde(with = "units::duration")]
     pub memtable_wait: Duration,
+    pub flush_threads: usize,
     pub wal_file_size: ByteSize,
     pub group_commit_size: ByteSize,
     pub min_free_disk: ByteSize,

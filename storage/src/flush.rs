@@ -6,9 +6,11 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, PoisonError},
+    time::Duration,
 };
 
 use arrow::record_batch::RecordBatch;
+use futures::future::join_all;
 
 use crate::{
     catalog::Publication,
@@ -18,6 +20,14 @@ use crate::{
     segment::{BuiltSegment, Flush, Segment, SegmentId, SegmentMeta},
     store::{Place, Published, Sealed, Store},
 };
+
+/// Tables that are written at once.
+fn flush_threads(settings: &config::Storage) -> usize {
+    match settings.flush_threads {
+        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2).max(1),
+        threads => threads,
+    }
+}
 
 /// Directory of the segments.
 pub(crate) const SEGMENTS: &str = "segments";
@@ -40,19 +50,37 @@ impl Store {
     async fn flush_sealed(&self) -> Result<()> {
         let mut published = self.flushing.lock().await;
         let (mut failed, mut first_error) = (BTreeSet::new(), None);
-        while let Some((place, sealed)) = self.next_sealed(&failed) {
-            if let Err(error) = self.flush_one(&place, &sealed, &mut published).await {
-                metrics::counter!("rootline_flush_errors_total", "table" => place.1.name()).increment(1);
-                failed.insert(place);
-                first_error.get_or_insert(error);
+        loop {
+            let next = self.next_sealed(&failed);
+            if next.is_empty() {
+                return first_error.map_or(Ok(()), Err);
+            }
+            let started = self.environment.clock.monotonic();
+            let written = join_all(next.iter().map(|(place, sealed)| self.written(place, sealed))).await;
+            // One after another, the oldest rows first: each moves the WAL's floor.
+            for ((place, sealed), written) in next.into_iter().zip(written) {
+                let flushed = match written {
+                    Ok(segments) => self.publish(&place, &sealed, segments, started, &mut published).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = flushed {
+                    metrics::counter!("rootline_flush_errors_total", "table" => place.1.name()).increment(1);
+                    failed.insert(place);
+                    first_error.get_or_insert(error);
+                }
             }
         }
-        first_error.map_or(Ok(()), Err)
     }
 
-    async fn flush_one(&self, place: &Place, sealed: &Arc<Sealed>, published: &mut Published) -> Result<()> {
-        let started = self.environment.clock.monotonic();
-        let publication = self.prepared(place, sealed, *published).await?;
+    async fn publish(
+        &self,
+        place: &Place,
+        sealed: &Arc<Sealed>,
+        segments: Vec<SegmentMeta>,
+        started: Duration,
+        published: &mut Published,
+    ) -> Result<()> {
+        let publication = self.publication(place, sealed, segments, *published);
         let version = self.environment.catalog.publish(&publication).await?;
         published.keys_through = published.keys_through.max(publication.through_sequence);
         published.wal_floor = published.wal_floor.max(publication.wal_floor);
@@ -66,38 +94,54 @@ impl Store {
         Ok(())
     }
 
-    /// The sealed memtable with the oldest rows, of the tables that did not fail.
-    fn next_sealed(&self, failed: &BTreeSet<Place>) -> Option<(Place, Arc<Sealed>)> {
+    /// The oldest sealed memtables of the tables that did not fail: one a table, as many as are written at once.
+    fn next_sealed(&self, failed: &BTreeSet<Place>) -> Vec<(Place, Arc<Sealed>)> {
         let view = self.view();
         let oldest = view.tables.iter().filter_map(|(place, table)| table.sealed.first().map(|sealed| (place, sealed)));
-        oldest
+        let mut oldest: Vec<_> = oldest
             .filter(|(place, _)| !failed.contains(place))
-            .min_by_key(|(_, sealed)| sealed.rows.first_sequence())
             .map(|(place, sealed)| (place.clone(), Arc::clone(sealed)))
+            .collect();
+        oldest.sort_by_key(|(_, sealed)| sealed.rows.first_sequence());
+        oldest.truncate(flush_threads(&self.config.storage));
+        oldest
     }
 
-    /// What to publish for a memtable: segments already written for an earlier try, or written now.
-    async fn prepared(&self, place: &Place, sealed: &Arc<Sealed>, published: Published) -> Result<Publication> {
+    /// A memtable's segments, written for an earlier try, or now.
+    async fn written(&self, place: &Place, sealed: &Arc<Sealed>) -> Result<Vec<SegmentMeta>> {
         let earlier = sealed.publication.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let publication = match earlier {
-            Some(publication) => publication,
-            None => Publication {
-                tenant: place.0.clone(),
-                table: place.1,
-                through_sequence: sealed.through_sequence,
-                wal_floor: 0,
-                segments: self.write_segments(place, sealed).await?,
-                keys: self.duplicates.stored_between(published.keys_through, sealed.through_sequence),
-                keys_from_sequence: self.duplicates.oldest_sequence(),
-                state: sealed.state.clone(),
-            },
-        };
-        *sealed.publication.lock().unwrap_or_else(PoisonError::into_inner) = Some(publication.clone());
+        match earlier {
+            Some(publication) => Ok(publication.segments),
+            None => self.write_segments(place, sealed).await,
+        }
+    }
+
+    /// What to publish for a memtable; the same at each try, but for the floor.
+    fn publication(
+        &self,
+        place: &Place,
+        sealed: &Sealed,
+        segments: Vec<SegmentMeta>,
+        published: Published,
+    ) -> Publication {
+        let mut kept = sealed.publication.lock().unwrap_or_else(PoisonError::into_inner);
+        let publication = kept.get_or_insert_with(|| Publication {
+            tenant: place.0.clone(),
+            table: place.1,
+            through_sequence: sealed.through_sequence,
+            wal_floor: 0,
+            segments,
+            keys: self.duplicates.stored_between(published.keys_through, sealed.through_sequence),
+            keys_from_sequence: self.duplicates.oldest_sequence(),
+            state: sealed.state.clone(),
+        });
+        let publication = publication.clone();
+        drop(kept);
         let keys_through = published.keys_through.max(sealed.through_sequence);
         let flushed = self.view().flushed_sequence_after(place);
         let has_unsaved_keys = !self.duplicates.stored_between(keys_through, flushed).is_empty();
         let wal_floor = if has_unsaved_keys { flushed.min(keys_through) } else { flushed };
-        Ok(Publication { wal_floor, ..publication })
+        Publication { wal_floor, ..publication }
     }
 
     async fn write_segments(&self, place: &Place, sealed: &Arc<Sealed>) -> Result<Vec<SegmentMeta>> {

@@ -87,6 +87,7 @@ mod tests {
             time_range: TimeRange::spanning(0, newest_day * DAY),
             bucket_start_unix_nano: 0,
             schema_version: 1,
+            trace_filter: None,
         }
     }
 

@@ -15,6 +15,10 @@ pub struct Status {
     pub memtable_bytes: u64,
     /// What that memory may grow to.
     pub memtable_budget_bytes: u64,
+    /// Memory of footers and indexes that are kept.
+    pub segment_cache_bytes: u64,
+    /// Requests that are remembered, to know them again.
+    pub batch_keys: usize,
     /// What may still be written to the disk, as of the last look.
     pub disk_free_bytes: u64,
     /// Segments and log.

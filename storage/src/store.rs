@@ -336,6 +336,8 @@ impl Store {
             wal_bytes,
             memtable_bytes: view.memtable_bytes as u64,
             memtable_budget_bytes: self.config.memtable_bytes(),
+            segment_cache_bytes: self.cache.bytes() as u64,
+            batch_keys: self.duplicates.count(),
             disk_free_bytes: self.disk_free_bytes.load(Ordering::Relaxed),
             disk_used_bytes: segment_bytes + wal_bytes,
             catalog_version: view.catalog_version,

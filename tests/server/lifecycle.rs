@@ -142,3 +142,16 @@ async fn what_is_too_old_to_be_kept_is_rejected_with_the_setting() {
     assert!(partial.error_message.contains("retention.logs"), "{}", partial.error_message);
     assert_eq!(server.count("logs").await, 0);
 }
+
+#[tokio::test]
+async fn limits_and_what_is_used_of_them_are_in_the_metrics() {
+    let server = Server::start_with(Setup::configured("[query]\nmax_concurrent = 7\n")).await;
+    let (before, request) =
+        (server.metric("rootline_used", &["memtable_bytes"]).await, telemetry::logs("a", vec![telemetry::log("one")]));
+    server.export_logs(request).await.expect("accepted");
+    assert_eq!(server.metric("rootline_limit", &["\"queries\""]).await, 7.0);
+    let used = server.metric("rootline_used", &["memtable_bytes"]).await;
+    let limit = server.metric("rootline_limit", &["memtable_bytes"]).await;
+    assert!(before < used && used < limit, "{before} {used} {limit}");
+    assert!(server.metric("rootline_used", &["batch_keys"]).await >= 1.0);
+}

@@ -22,6 +22,7 @@ use datafusion::{
     physical_expr::{PhysicalExpr, projection::ProjectionExprs},
     physical_plan::ExecutionPlan,
 };
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use storage::{
     model::Table,
@@ -74,6 +75,9 @@ impl fmt::Debug for FileSchemas {
 pub(crate) fn segments_url() -> ObjectStoreUrl {
     ObjectStoreUrl::parse("rootline://segments").expect("a constant that a test reads")
 }
+
+/// Segments whose indexes are asked at once.
+const SEGMENTS_AT_ONCE: usize = 16;
 
 /// One table of one snapshot.
 #[derive(Debug)]
@@ -250,8 +254,13 @@ impl TableProvider for Provider {
         let segments = self.snapshot.segments(self.table);
         self.cost.add_segments(segments.len());
         let mut chosen = Vec::new();
+        let mut choices = Vec::with_capacity(segments.len());
         for segment in &segments {
-            chosen.extend(self.choose(segment, &asked, &on_series).await?);
+            choices.push(self.choose(segment, &asked, &on_series).boxed());
+        }
+        let mut choices = stream::iter(choices).buffered(SEGMENTS_AT_ONCE);
+        while let Some(choice) = choices.try_next().await? {
+            chosen.extend(choice);
         }
         chosen.sort_by_key(|chosen| std::cmp::Reverse(chosen.end));
         let schema = sql_schema(self.table);

@@ -66,6 +66,11 @@ impl Duplicates {
         Arc::new(Self { clock, window, max_entries, state: Mutex::default() })
     }
 
+    /// Keys that are known.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().entries.len()
+    }
+
     /// Looks a key up and claims it if it is new.
     pub(crate) fn claim(self: &Arc<Self>, tenant: &Tenant, key: BatchKey) -> Verdict {
         let now = self.now();

@@ -17,6 +17,7 @@ fn meta(id: &str) -> SegmentMeta {
         time_range: TimeRange::spanning(-5, 7),
         bucket_start_unix_nano: -86_400_000_000_000,
         schema_version: 1,
+        trace_filter: None,
     }
 }
 

@@ -138,6 +138,7 @@ mod tests {
             time_range: TimeRange::spanning(start, start + 10),
             bucket_start_unix_nano: 0,
             schema_version: 1,
+            trace_filter: None,
         }
     }
 

@@ -32,14 +32,19 @@ pub(crate) fn may_contain(filter: &[u8], hash: u64) -> bool {
         return false;
     }
     let block = block_of(hash, filter.len());
-    filter[block..block + BLOCK_BYTES].chunks_exact(4).enumerate().all(|(word, bytes)| {
+    block_may_contain(&filter[block..block + BLOCK_BYTES], hash)
+}
+
+/// The same, of the one block that the hash falls into.
+pub(super) fn block_may_contain(block: &[u8], hash: u64) -> bool {
+    block.chunks_exact(4).enumerate().all(|(word, bytes)| {
         let mask = mask_of(hash, word);
         u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) & mask == mask
     })
 }
 
 /// Where the block of this hash begins in a filter of that many bytes.
-fn block_of(hash: u64, filter_bytes: usize) -> usize {
+pub(super) fn block_of(hash: u64, filter_bytes: usize) -> usize {
     let blocks = (filter_bytes / BLOCK_BYTES) as u64;
     // Multiply and shift spreads the upper half of the hash over any number of blocks.
     (((hash >> 32) * blocks) >> 32) as usize * BLOCK_BYTES

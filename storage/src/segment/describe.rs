@@ -8,7 +8,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _, path::Path};
 use super::{
     Lineage, SegmentId, SegmentMeta,
     checksum::{self, damaged},
-    write::{DESCRIPTION_KEY, Description, FORMAT_VERSION},
+    write::{DESCRIPTION_KEY, Description, FORMAT_VERSION, trace_filter},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -77,6 +77,7 @@ pub(crate) async fn describe(objects: &dyn ObjectStore, path: &str, file_bytes: 
         time_range: TimeRange::spanning(description.min_unix_nano, description.max_unix_nano),
         bucket_start_unix_nano: description.bucket_start_unix_nano,
         schema_version: description.schema_version,
+        trace_filter: trace_filter(&description.blobs),
     };
     Ok(Described { meta, lineage: description.lineage })
 }

@@ -55,6 +55,19 @@ pub struct SegmentMeta {
     pub bucket_start_unix_nano: i64,
     /// `schema::VERSION` of the code that wrote it.
     pub schema_version: u16,
+    /// Where in the file the filter over its trace ids lies: a lookup by trace id reads one page of it and no footer. `None`
+    /// for tables without traces and files of format 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_filter: Option<BlobPlace>,
+}
+
+/// Where a part of a file lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobPlace {
+    /// Its first byte.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub length: u64,
 }
 
 /// Values written as the text that names them.

@@ -25,7 +25,7 @@ pub(crate) use self::write::FORMAT_VERSION;
 pub use self::{
     cache::SegmentCache,
     lineage::{Flush, Lineage, Made, Part},
-    meta::{SegmentId, SegmentMeta},
+    meta::{BlobPlace, SegmentId, SegmentMeta},
     read::{Segment, SegmentReader},
     series::SeriesTable,
     text::{Candidates, TextIndex, TextQuery},

@@ -19,7 +19,7 @@ use parquet::{
 };
 
 use super::{
-    Lineage, SegmentCache, SegmentMeta, SeriesTable, TextIndex,
+    BlobPlace, Lineage, SegmentCache, SegmentMeta, SeriesTable, TextIndex,
     cache::Part,
     checksum::{self, damaged},
     shred::Assembler,
@@ -114,15 +114,27 @@ impl Segment {
 
     /// `false`: no row of the segment has this trace id. `true` for tables without trace ids.
     pub async fn may_contain_trace(&self, trace_id: &[u8; 16]) -> Result<bool> {
+        if let Some(place) = self.meta.trace_filter {
+            return self.is_in_trace_page(place, trace_id).await;
+        }
         let footer = self.footer().await?;
-        let Some(blob) = blob(&footer, write::TRACES) else { return Ok(true) };
+        let Some(blob) = blob(&footer, write::TRACES_1) else { return Ok(true) };
         let load = async {
             let filter = self.read_blob(&footer, blob).await?.to_vec();
             let bytes = filter.len();
             Ok((filter, bytes))
         };
         let filter: Arc<Vec<u8>> = self.cache.get_or_load(&self.meta.id, Part::Traces, load).await?;
-        Ok(trace::may_contain(&filter, trace_id))
+        Ok(trace::may_contain_1(&filter, trace_id))
+    }
+
+    async fn is_in_trace_page(&self, filter: BlobPlace, trace_id: &[u8; 16]) -> Result<bool> {
+        let Some(page) = trace::page(filter.length, trace_id) else { return Ok(false) };
+        let (start, end) = (filter.offset.saturating_add(page.start), filter.offset.saturating_add(page.end));
+        let bytes = self.fetch(std::slice::from_ref(&(start..end))).await?;
+        let bytes = bytes.into_iter().next().unwrap_or_default();
+        let found = trace::may_contain(&bytes, filter.length, trace_id);
+        found.ok_or_else(|| damaged(&self.meta.path, start, "a page of the trace filter", "another checksum"))
     }
 
     /// All rows in the wide schema of the table, in the segment's order.

@@ -392,6 +392,7 @@ fn traces_that_are_there_are_never_missed() {
         for table in [Table::Logs, Table::Spans, Table::Exemplars] {
             let built = build(table, &[rows(table, 400, 8)], &settings()).unwrap();
             let segment = publish(&objects, &built[0], table.name()).await;
+            assert!(segment.meta().trace_filter.is_some(), "{table}: a lookup would read its footer");
             for id in 0..5u8 {
                 assert!(segment.may_contain_trace(&[id; 16]).await.unwrap(), "{table} {id}");
             }

@@ -11,7 +11,7 @@ use parquet::{arrow::ArrowWriter, file::metadata::KeyValue};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Flush, Lineage, SegmentId, SegmentMeta, SeriesTable, checksum,
+    BlobPlace, Flush, Lineage, SegmentId, SegmentMeta, SeriesTable, checksum,
     gather::Gather,
     order::{self, Key},
     properties::writer_properties,
@@ -46,6 +46,8 @@ pub struct BuiltSegment {
     pub time_range: TimeRange,
     /// Start of the time bucket that holds all its rows.
     pub bucket_start_unix_nano: i64,
+    /// See [`SegmentMeta::trace_filter`].
+    pub trace_filter: Option<BlobPlace>,
 }
 
 impl fmt::Debug for BuiltSegment {
@@ -73,6 +75,7 @@ impl BuiltSegment {
             time_range: self.time_range,
             bucket_start_unix_nano: self.bucket_start_unix_nano,
             schema_version: schema::VERSION,
+            trace_filter: self.trace_filter,
         }
     }
 }
@@ -189,9 +192,17 @@ pub(super) struct Blob {
     pub(super) crc32c: u32,
 }
 
+/// See [`SegmentMeta::trace_filter`].
+pub(super) fn trace_filter(blobs: &[Blob]) -> Option<BlobPlace> {
+    let pages = blobs.iter().find(|blob| blob.name == TRACE_PAGES)?;
+    Some(BlobPlace { offset: pages.offset, length: pages.length })
+}
+
 pub(super) const TEXT_WORDS: &str = "text.words";
 pub(super) const TEXT_FILTERS: &str = "text.filters";
-pub(super) const TRACES: &str = "traces";
+/// In format 1, without pages.
+pub(super) const TRACES_1: &str = "traces";
+pub(super) const TRACE_PAGES: &str = "traces.pages";
 pub(super) const SERIES: &str = "series";
 pub(super) const CHECKSUMS: &str = "checksums";
 
@@ -272,7 +283,7 @@ impl SegmentWriter {
             self.put(TEXT_FILTERS, &filters)?;
         }
         if let Some(traces) = self.traces.take() {
-            self.put(TRACES, &traces.finish())?;
+            self.put(TRACE_PAGES, &traces.finish())?;
         }
         if let Some(series) = series {
             let blob = series.encode(self.zstd_level)?;
@@ -283,6 +294,7 @@ impl SegmentWriter {
         let checksums = checksum::blocks(self.parquet.inner());
         self.put(CHECKSUMS, &checksums)?;
         let Self { table, row_count, bucket_start_unix_nano, .. } = self;
+        let trace_filter = trace_filter(&self.blobs);
         let description = Description {
             version: FORMAT_VERSION,
             schema_version: schema::VERSION,
@@ -309,6 +321,7 @@ impl SegmentWriter {
             row_count,
             time_range,
             bucket_start_unix_nano,
+            trace_filter,
         })
     }
 

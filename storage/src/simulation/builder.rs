@@ -55,6 +55,7 @@ impl CheapBuilder {
             row_count: rows.iter().map(|rows| rows.num_rows() as u64).sum(),
             time_range: TimeRange::spanning(0, 1),
             bucket_start_unix_nano,
+            trace_filter: None,
         }
     }
 
@@ -86,6 +87,7 @@ impl CheapBuilder {
             time_range: TimeRange::spanning(0, 1),
             bucket_start_unix_nano,
             schema_version: schema::VERSION,
+            trace_filter: None,
         };
         Ok(Described { meta, lineage: Some(lineage) })
     }

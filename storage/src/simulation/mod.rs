@@ -92,6 +92,7 @@ impl World {
         config.storage.wal_file_size = size(1_000 + chance.below(30_000));
         config.storage.group_commit_size = size(1 + chance.below(20_000));
         config.storage.memtable_budget = size(if chance.percent(20) { 200_000 } else { 1 << 30 });
+        config.storage.flush_threads = 1 + usize::try_from(chance.below(3)).unwrap();
         // Longer than any run: what is recognised after the window is not the question here.
         config.ingest.dedup_window = Duration::from_secs(86_400);
         config.compaction.min_segments = 2 + usize::try_from(chance.below(3)).unwrap();

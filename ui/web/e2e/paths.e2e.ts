@@ -134,7 +134,11 @@ describe('services and traces', () => {
     expect(query(page).get('q')).toMatch(/^service:/);
     await page.locator('.trow .cell-link').first().click();
     await page.waitForURL(/\/traces\/[0-9a-f]{32}/);
-    await page.locator('.wrow').first().click();
+    // Like spans beside each other are one row, which unfolds.
+    const spans = page.locator('.wrow').filter({ hasNotText: '×' });
+    await page.locator('.wrow').first().waitFor();
+    if (!(await spans.count())) await page.locator('.wrow').first().click();
+    await spans.first().click();
     await page.locator('.side .facts-grid').waitFor();
     const selected = query(page).get('sel');
     expect(selected).toMatch(/^[0-9a-z]{16}$/);
@@ -215,7 +219,10 @@ describe('sql', () => {
     await type('SELECT count(*) FROM logs');
     await page.getByRole('button', { name: 'Explain' }).click();
     await page.locator('pre.plan').waitFor();
-    await page.locator('pre.plan').filter({ hasText: /Scan|Projection/ }).waitFor();
+    await page
+      .locator('pre.plan')
+      .filter({ hasText: /Scan|Projection/ })
+      .waitFor();
   });
 
   it('cancels on the server', async () => {

@@ -187,19 +187,28 @@ impl Segment {
     async fn inspect_traces(self: &Arc<Self>, footer: &Footer) -> Result<()> {
         let is_expected = footer.reader.schema().index_of("trace_id").is_ok();
         // Derived tables name an example by its own column and have no filter.
-        let Some(filter) = blob(footer, write::TRACES) else {
-            return if is_expected { Err(absent(write::TRACES)) } else { Ok(()) };
+        let (pages, filter) = (blob(footer, write::TRACE_PAGES), blob(footer, write::TRACES_1));
+        let Some(found) = pages.or(filter) else {
+            return if is_expected { Err(absent(write::TRACE_PAGES)) } else { Ok(()) };
         };
-        let filter = self.read_blob(footer, filter).await?;
-        if filter.len() % bloom::BLOCK_BYTES != 0 {
+        let filter = self.read_blob(footer, found).await?;
+        if pages.is_none() && filter.len() % bloom::BLOCK_BYTES != 0 {
             return Err(Error::corrupt(format!("{} bytes are no whole blocks", filter.len())));
         }
+        let has = |id: &[u8; 16]| {
+            if pages.is_none() {
+                return trace::may_contain_1(&filter, id);
+            }
+            let page = trace::page(filter.len() as u64, id)
+                .and_then(|page| filter.get(usize::try_from(page.start).ok()?..usize::try_from(page.end).ok()?));
+            page.is_some_and(|page| trace::may_contain(page, filter.len() as u64, id) == Some(true))
+        };
         let mut rows = self.stream(Some(&["trace_id"]), BATCH_ROWS).await?;
         let mut row_count = 0;
         while let Some(batch) = rows.try_next().await.map_err(|error| self.read_error(error))? {
             row_count += batch.num_rows() as u64;
             let ids = batch.column(0).as_fixed_size_binary_opt().ok_or_else(|| Error::corrupt("trace_id is no id"))?;
-            let passes = |id: &[u8]| id.try_into().is_ok_and(|id: &[u8; 16]| trace::may_contain(&filter, id));
+            let passes = |id: &[u8]| id.try_into().is_ok_and(|id: &[u8; 16]| has(id));
             if let Some(id) = ids.iter().flatten().find(|id| !passes(id)) {
                 return Err(Error::corrupt(format!("does not know trace {} of the rows", hex::encode(id))));
             }

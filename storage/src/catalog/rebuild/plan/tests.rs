@@ -18,6 +18,7 @@ fn file(id: &str, table: Table, lineage: Option<Lineage>) -> Described {
         time_range: TimeRange::spanning(0, 1),
         bucket_start_unix_nano: 0,
         schema_version: 1,
+        trace_filter: None,
     };
     Described { meta, lineage }
 }
