@@ -35,6 +35,7 @@ const OBJECTIVES: &str = "objectives";
 pub(crate) fn run(options: &ServeOptions) -> anyhow::Result<()> {
     let config = options.load()?;
     raise_file_limit();
+    take_small_pages();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("rootline").build()?;
     runtime.block_on(serve(&config, options.demo))?;
     // Everything that must finish has finished. A thread that still computes what nobody waits for does not hold us up.
@@ -47,6 +48,14 @@ fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     // Refused: the limit stays, and connections beyond it wait.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+/// Memory in pages of 4 KiB: in huge ones, which the kernel hands out by itself, a process of many threads keeps a third
+/// more than it uses (docs/decisions/013-small-pages.md).
+fn take_small_pages() {
+    // Refused: the process is larger, nothing else.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 async fn serve(config: &Config, demo: bool) -> anyhow::Result<()> {

@@ -21,8 +21,8 @@ const FIRST_TIER_BYTES: u64 = 1 << 20;
 /// Most inputs of one merge: each holds some decoded rows in memory.
 const MAX_INPUTS: usize = 64;
 
-/// Memory that a merge keeps for each row: its sort key, twice while sorting, and where it comes from.
-const ROW_BYTES: u64 = 96;
+/// Memory that a merge keeps for each row: its sort key, and the columns that the key was made of.
+const ROW_BYTES: u64 = 64;
 
 /// The merges worth doing now: the first of each bucket, then the second of each, those of most inputs first. A segment
 /// is in at most one of them.
@@ -81,7 +81,7 @@ impl Limits {
     fn new(settings: &config::Compaction) -> Self {
         let memory = settings.memory.as_u64();
         // The output is built in memory, beside the keys of its rows and the pages being read.
-        Self { bytes: settings.target_size.as_u64().min(memory / 3), rows: memory / 3 / ROW_BYTES }
+        Self { bytes: settings.target_size.as_u64().min(memory / 3), rows: memory / 2 / ROW_BYTES }
     }
 
     /// Neighbours as long as they fit into one output; groups of at least two.
@@ -107,11 +107,12 @@ impl Limits {
         bytes <= self.bytes && rows <= self.rows
     }
 
-    /// Whether a group fills an output more than half, with no input that does so alone.
+    /// Whether a group fills an output more than half, by bytes or by rows, with no input that does so alone.
     fn is_full(&self, group: &[&SegmentMeta]) -> bool {
-        let half = self.bytes / 2;
-        group.iter().all(|meta| meta.file_bytes < half / 2)
-            && group.iter().map(|meta| meta.file_bytes).sum::<u64>() > half
+        let fills = |bytes: u64, rows: u64, parts: u64| bytes > self.bytes / parts || rows > self.rows / parts;
+        let bytes = group.iter().map(|meta| meta.file_bytes).sum();
+        let rows = group.iter().map(|meta| meta.row_count).sum();
+        fills(bytes, rows, 2) && !group.iter().any(|meta| fills(meta.file_bytes, meta.row_count, 4))
     }
 }
 
@@ -123,7 +124,7 @@ mod tests {
     use crate::model::{Table, Tenant, TimeRange};
 
     fn settings() -> config::Compaction {
-        config::Config::default().compaction
+        config::Compaction { memory: config::ByteSize::bytes(512 << 20), ..config::Config::default().compaction }
     }
 
     fn segment(id: usize, start: i64, bytes: u64) -> SegmentMeta {
@@ -159,6 +160,20 @@ mod tests {
         let mut segments: Vec<_> = (0..3).map(|i| segment(i, i as i64, 10_000)).collect();
         segments.push(segment(9, 9, 200 << 20));
         assert_eq!(merges(&segments, &settings()), []);
+    }
+
+    #[test]
+    fn segments_of_many_short_rows_fill_an_output_by_rows() {
+        let settings = settings();
+        let rows = Limits::new(&settings).rows;
+        let segments = |parts: u64| -> Vec<_> {
+            let short = |i| SegmentMeta { row_count: rows / parts, ..segment(i, i as i64, 2 << 20) };
+            (0..6).map(short).collect()
+        };
+        assert_eq!(merges(&segments(5), &settings).iter().map(|merge| merge.inputs.len()).collect::<Vec<_>>(), [5]);
+        assert_eq!(merges(&segments(3), &settings), [], "each fills a third of an output");
+        let three: Vec<_> = segments(5).into_iter().take(3).collect();
+        assert_eq!(merges(&three, &settings).len(), 1, "fewer than min_segments, and more than half of an output");
     }
 
     #[test]

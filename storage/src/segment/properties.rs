@@ -41,8 +41,7 @@ pub(super) fn writer_properties(
         .map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: true })
         .collect();
     let mut builder = WriterProperties::builder()
-        // Version 2 has dictionaries for ids of fixed length: half the bytes of a span's trace id.
-        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_writer_version(writer_version(table))
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(settings.row_group_rows.max(1)))
         .set_data_page_row_count_limit(settings.page_rows.max(1))
@@ -56,6 +55,15 @@ pub(super) fn writer_properties(
         builder = column_properties(builder, table, layout, column);
     }
     Ok(builder.build())
+}
+
+/// Version 2 has dictionaries for ids of fixed length: half the bytes of a span's trace id. But it leaves uncompressed
+/// where lists begin and end, which of histograms is nearly always the same.
+const fn writer_version(table: Table) -> WriterVersion {
+    match table {
+        Table::Histograms | Table::ExponentialHistograms | Table::Summaries => WriterVersion::PARQUET_1_0,
+        _ => WriterVersion::PARQUET_2_0,
+    }
 }
 
 fn column_properties(
