@@ -134,14 +134,18 @@ describe('services and traces', () => {
     expect(query(page).get('q')).toMatch(/^service:/);
     await page.locator('.trow .cell-link').first().click();
     await page.waitForURL(/\/traces\/[0-9a-f]{32}/);
+    // The span that matched the filter is open; a click on it would close it.
+    await page.locator('.side .facts-grid').waitFor();
+    const matched = query(page).get('sel') ?? '';
+    expect(matched).toMatch(/^[0-9a-f]{16}$/);
     // Like spans beside each other are one row, which unfolds.
-    const spans = page.locator('.wrow').filter({ hasNotText: '×' });
-    await page.locator('.wrow').first().waitFor();
-    if (!(await spans.count())) await page.locator('.wrow').first().click();
-    await spans.first().click();
+    const others = page.locator('.wrow:not([aria-selected="true"])').filter({ hasNotText: '×' });
+    if (!(await others.count())) await page.locator('.wrow').filter({ hasText: '×' }).first().click();
+    await others.first().click();
+    await page.waitForURL((url) => (url.searchParams.get('sel') ?? matched) !== matched);
     await page.locator('.side .facts-grid').waitFor();
     const selected = query(page).get('sel');
-    expect(selected).toMatch(/^[0-9a-z]{16}$/);
+    expect(selected).toMatch(/^[0-9a-f]{16}$/);
     await page.reload();
     await page.locator('.wrow[aria-selected="true"]').waitFor();
     expect(query(page).get('sel')).toBe(selected);
