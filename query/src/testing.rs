@@ -43,7 +43,7 @@ impl Rows {
             let segments = self.segments.entry(table).or_default();
             let path = format!("{table}-{}.parquet", segments.len());
             objects.put(&path.as_str().into(), built.bytes.clone().into()).await.unwrap();
-            let meta = built.meta(SegmentId::new(path.as_str()), Tenant::default(), path.as_str());
+            let meta = built.written.meta(SegmentId::new(path.as_str()), Tenant::default(), path.as_str());
             segments.push(Segment::open(meta, Arc::clone(&objects), Arc::clone(&cache)));
         }
         self

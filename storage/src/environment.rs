@@ -1,6 +1,6 @@
 //! Everything storage asks of the outside world, in one place, so that tests can put another world there.
 
-use std::{future::Future, path::Path, sync::Arc};
+use std::{future::Future, io::Write, path::Path, sync::Arc};
 
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use crate::{
     model::Table,
     random::Random,
     recover::refuse_later_log,
-    segment::{self, BuiltSegment, Flush, Made, Segment},
+    segment::{self, BuiltSegment, Flush, Made, Segment, WrittenSegment},
 };
 
 /// Makes segment files of rows.
@@ -33,11 +33,16 @@ pub trait SegmentBuilder: Send + Sync + std::fmt::Debug {
         flush: &Flush,
     ) -> Result<Vec<BuiltSegment>>;
 
-    /// One segment with the rows of all `inputs`, which are of one tenant, table and time bucket.
+    /// Writes to `sink` one segment with the rows of all `inputs`, which are of one tenant, table and time bucket.
     ///
     /// # Errors
     /// `Corrupt`, `Unavailable`, `Internal`: the inputs stay.
-    async fn merge(&self, inputs: &[Arc<Segment>], terms: &MergeTerms<'_>) -> Result<BuiltSegment>;
+    async fn merge(
+        &self,
+        inputs: &[Arc<Segment>],
+        terms: &MergeTerms<'_>,
+        sink: &mut (dyn Write + Send),
+    ) -> Result<WrittenSegment>;
 }
 
 /// How segments are merged.
@@ -69,8 +74,13 @@ impl SegmentBuilder for ParquetBuilder {
         segment::write::build_flush(table, batches, settings, Some(flush))
     }
 
-    async fn merge(&self, inputs: &[Arc<Segment>], terms: &MergeTerms<'_>) -> Result<BuiltSegment> {
-        compaction::merge::merge(inputs, terms).await
+    async fn merge(
+        &self,
+        inputs: &[Arc<Segment>],
+        terms: &MergeTerms<'_>,
+        sink: &mut (dyn Write + Send),
+    ) -> Result<WrittenSegment> {
+        compaction::merge::merge(inputs, terms, sink).await
     }
 }
 

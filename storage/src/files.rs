@@ -5,7 +5,7 @@
 use std::{
     fmt,
     fs::{File, OpenOptions, TryLockError},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _, Write},
     path::{Path, PathBuf},
 };
 
@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, Result};
 
-/// Ending of a file that is being written by [`FileSystem::put_durable`] and was not finished.
+/// Ending of a file that is being written by [`FileSystem::begin`] and was not published.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
 
 /// What storage asks of a disk.
@@ -24,11 +24,21 @@ pub trait FileSystem: Send + Sync + fmt::Debug {
     /// `AlreadyExists` when there is such a file; whatever the disk says.
     fn create(&self, path: &str) -> io::Result<Box<dyn AppendFile>>;
 
-    /// Writes a file that is there whole and durably, or not at all: temporary file, sync, hard link, directory sync.
+    /// Begins a file that is there whole and durably once it is published, or not at all.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    fn begin(&self, path: &str) -> io::Result<Box<dyn NewFile>>;
+
+    /// Writes such a file in one piece.
     ///
     /// # Errors
     /// `AlreadyExists` when there is such a file; whatever the disk says.
-    fn put_durable(&self, path: &str, bytes: &[u8]) -> io::Result<()>;
+    fn put_durable(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self.begin(path)?;
+        file.write_all(bytes)?;
+        file.publish()
+    }
 
     /// Every file below a directory with its length in bytes, sorted by path. A missing directory is empty.
     ///
@@ -59,6 +69,15 @@ pub trait FileSystem: Send + Sync + fmt::Debug {
     /// # Errors
     /// Whatever the disk says.
     fn free_bytes(&self) -> io::Result<u64>;
+}
+
+/// A file that nobody sees before it is complete. Dropped without [`NewFile::publish`], it is gone.
+pub trait NewFile: Write + Send + fmt::Debug {
+    /// Makes its bytes durable, gives it its name, and makes the name durable.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when there is a file of that name; whatever the disk says.
+    fn publish(self: Box<Self>) -> io::Result<()>;
 }
 
 /// A file that only grows.
@@ -161,24 +180,13 @@ impl FileSystem for Disk {
         Ok(Box::new(file))
     }
 
-    fn put_durable(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+    fn begin(&self, path: &str) -> io::Result<Box<dyn NewFile>> {
         let path = self.path(path);
         self.make_parents(&path)?;
         let mut temporary = path.clone().into_os_string();
         temporary.push(TEMPORARY_SUFFIX);
         let temporary = PathBuf::from(temporary);
-        let written = (|| {
-            let mut file = File::create(&temporary)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            // A link fails where a rename would replace: a published file is never overwritten.
-            std::fs::hard_link(&temporary, &path)
-        })();
-        // The link holds the content now; a temporary file left behind is cleared at the next start.
-        let removed = std::fs::remove_file(&temporary);
-        written?;
-        removed?;
-        sync_parent(&path)
+        Ok(Box::new(DiskFile { file: File::create(&temporary)?, temporary, path }))
     }
 
     fn list(&self, directory: &str) -> io::Result<Vec<(String, u64)>> {
@@ -211,6 +219,41 @@ impl FileSystem for Disk {
     }
 }
 
+/// See [`Disk::begin`]: under a temporary name until it is published.
+#[derive(Debug)]
+struct DiskFile {
+    file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Write for DiskFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl NewFile for DiskFile {
+    fn publish(self: Box<Self>) -> io::Result<()> {
+        self.file.sync_all()?;
+        // A link fails where a rename would replace: a published file is never overwritten.
+        std::fs::hard_link(&self.temporary, &self.path)?;
+        std::fs::remove_file(&self.temporary)?;
+        sync_parent(&self.path)
+    }
+}
+
+impl Drop for DiskFile {
+    fn drop(&mut self) {
+        // Gone already when it was published. What stays is cleared at the next start.
+        let _ = std::fs::remove_file(&self.temporary);
+    }
+}
+
 impl AppendFile for File {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.write_all(bytes)
@@ -240,6 +283,11 @@ mod tests {
         disk.remove("a/b/c").unwrap();
         assert!(disk.list("a").unwrap().is_empty());
         assert!(disk.list("nowhere").unwrap().is_empty());
+        let mut file = disk.begin("a/b/d").unwrap();
+        file.write_all(b"half").unwrap();
+        assert_eq!(disk.list("a").unwrap(), [("a/b/d.tmp".to_owned(), 4)]);
+        drop(file);
+        assert!(disk.list("a").unwrap().is_empty());
         assert!(disk.free_bytes().unwrap() > 0);
     }
 

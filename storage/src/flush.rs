@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeSet,
+    io,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -165,7 +166,7 @@ impl Store {
                 Ok((row_count, built))
             })
             .await?;
-        let built_rows: u64 = built.iter().map(|segment| segment.row_count).sum();
+        let built_rows: u64 = built.iter().map(|segment| segment.written.row_count).sum();
         if built_rows != row_count as u64 {
             return Err(Error::internal(format!("segments of {table} hold {built_rows} of {row_count} rows")));
         }
@@ -173,14 +174,12 @@ impl Store {
     }
 
     /// Writes segment files; all of them or none.
-    pub(crate) async fn put_segments(&self, tenant: &Tenant, built: Vec<BuiltSegment>) -> Result<Vec<SegmentMeta>> {
+    async fn put_segments(&self, tenant: &Tenant, built: Vec<BuiltSegment>) -> Result<Vec<SegmentMeta>> {
         let named: Vec<_> = built
             .into_iter()
-            .map(|segment| {
-                let id =
-                    format!("{:016x}{:016x}", self.environment.random.next_u64(), self.environment.random.next_u64());
-                let path = segment_path(tenant, segment.table, segment.bucket_start_unix_nano, &id);
-                (segment.meta(SegmentId::new(id), tenant.clone(), path), segment.bytes)
+            .map(|BuiltSegment { written, bytes }| {
+                let (id, path) = self.new_segment(tenant, written.table, written.bucket_start_unix_nano);
+                (written.meta(id, tenant.clone(), path), bytes)
             })
             .collect();
         let files = Arc::clone(&self.environment.files);
@@ -194,14 +193,25 @@ impl Store {
                             // What stays is cleared at the next start.
                             let _ = files.remove(&meta.path);
                         }
-                        let message = format!("segment {} cannot be written", meta.path);
-                        return Err(Error::unavailable(message).with_source(error));
+                        return Err(unwritten(&meta.path, error));
                     }
                     written.push(meta);
                 }
                 Ok(written)
             })
             .await
+    }
+
+    /// The id of a segment that will be, and where its file will lie.
+    pub(crate) fn new_segment(
+        &self,
+        tenant: &Tenant,
+        table: Table,
+        bucket_start_unix_nano: i64,
+    ) -> (SegmentId, String) {
+        let id = format!("{:016x}{:016x}", self.environment.random.next_u64(), self.environment.random.next_u64());
+        let path = segment_path(tenant, table, bucket_start_unix_nano, &id);
+        (SegmentId::new(id), path)
     }
 
     /// Readers see the segments instead of the memtable from now on.
@@ -236,6 +246,11 @@ impl Store {
             tracing::warn!(%error, "a WAL file stays");
         }
     }
+}
+
+/// The disk did not take a segment.
+pub(crate) fn unwritten(path: &str, error: io::Error) -> Error {
+    Error::unavailable(format!("segment {path} cannot be written")).with_source(error)
 }
 
 /// Where a segment's file lies: `segments/<tenant>/<table>/<start of the time bucket, Unix seconds>/<id>.parquet`.

@@ -10,6 +10,7 @@ use crate::{
     compaction::{self, plan::Merge},
     environment::{MergeTerms, Threads},
     error::{Error, ErrorKind, Result},
+    flush::unwritten,
     model::{Table, Tenant},
     retention::{self, Retired},
     rollup,
@@ -129,24 +130,8 @@ impl Store {
         let started = self.environment.clock.monotonic();
         let rows: u64 = inputs.iter().map(|segment| segment.meta().row_count).sum();
         let bytes: u64 = inputs.iter().map(|segment| segment.meta().file_bytes).sum();
-        let (builder, config) = (Arc::clone(&self.environment.builder), self.config.clone());
-        let (fine_from_unix_nano, made) = (self.fine_from_unix_nano(), Some(self.next_made()));
-        let merged = self
-            .environment
-            .threads
-            .aside(async move {
-                let memory_bytes = config.compaction.memory.as_usize();
-                let terms = MergeTerms { settings: &config.storage, memory_bytes, fine_from_unix_nano, made };
-                builder.merge(&inputs, &terms).await
-            })
-            .await?;
-        // Counts of one key become one row; `merge` sees that none is lost.
-        let is_right = merged.row_count == rows || (rollup::is_summed(place.1) && merged.row_count < rows);
-        if !is_right {
-            return Err(Error::internal(format!("a merge of {rows} rows of {} made {}", place.1, merged.row_count)));
-        }
-        let added = self.put_segments(&place.0, vec![merged]).await?;
-        self.exchange(place, &merge.inputs, added).await?;
+        let merged = self.write_merged(place, inputs, rows).await?;
+        self.exchange(place, &merge.inputs, vec![merged]).await?;
         let taken = self.environment.clock.monotonic() - started;
         metrics::histogram!("rootline_compaction_seconds", "table" => place.1.name()).record(taken.as_secs_f64());
         metrics::counter!("rootline_compaction_rows_total", "table" => place.1.name()).increment(rows);
@@ -155,6 +140,30 @@ impl Store {
             self.environment.clock.sleep(compaction::plan::pause(bytes, taken, &self.config.compaction)).await;
         }
         Ok(())
+    }
+
+    /// Writes the one segment that has the rows of all `inputs`.
+    async fn write_merged(&self, place: &Place, inputs: Vec<Arc<Segment>>, rows: u64) -> Result<SegmentMeta> {
+        let (tenant, table) = place.clone();
+        let bucket = inputs.first().map_or(0, |input| input.meta().bucket_start_unix_nano);
+        let (id, path) = self.new_segment(&tenant, table, bucket);
+        let (builder, config) = (Arc::clone(&self.environment.builder), self.config.clone());
+        let files = Arc::clone(&self.environment.files);
+        let (fine_from_unix_nano, made) = (self.fine_from_unix_nano(), Some(self.next_made()));
+        let write = async move {
+            let memory_bytes = config.compaction.memory.as_usize();
+            let terms = MergeTerms { settings: &config.storage, memory_bytes, fine_from_unix_nano, made };
+            let mut file = files.begin(&path).map_err(|error| unwritten(&path, error))?;
+            let written = builder.merge(&inputs, &terms, &mut file).await?;
+            // Counts of one key become one row; the builder sees that none is lost.
+            let is_right = written.row_count == rows || (rollup::is_summed(table) && written.row_count < rows);
+            if !is_right {
+                return Err(Error::internal(format!("a merge of {rows} rows of {table} made {}", written.row_count)));
+            }
+            file.publish().map_err(|error| unwritten(&path, error))?;
+            Ok(written.meta(id, tenant, path))
+        };
+        self.environment.threads.aside(write).await
     }
 
     /// Derived rows whose step ends before this are kept in longer steps.

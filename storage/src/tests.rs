@@ -232,7 +232,8 @@ impl crate::SegmentBuilder for NoLogs {
         &self,
         _: &[Arc<crate::segment::Segment>],
         _: &crate::environment::MergeTerms<'_>,
-    ) -> crate::Result<crate::segment::BuiltSegment> {
+        _: &mut (dyn std::io::Write + Send),
+    ) -> crate::Result<crate::segment::WrittenSegment> {
         Err(crate::Error::internal("not asked for"))
     }
 }

@@ -370,8 +370,8 @@ impl ScalarUDFImpl for Assemble {
             let (mut rest, mut own) = (rest.iter().peekable(), own.iter().peekable());
             loop {
                 match (rest.peek(), own.peek()) {
-                    (Some((a, value)), b) if b.is_none_or(|(b, _)| a.as_bytes() < b.as_bytes()) => {
-                        map.entry_encoded(a, value);
+                    (Some((a, value)), b) if b.is_none_or(|(b, _)| **a < *b.as_bytes()) => {
+                        map.entry_encoded(a, *value);
                         rest.next();
                     }
                     (_, Some((key, value))) => {
@@ -426,7 +426,7 @@ impl ScalarUDFImpl for Keys {
         let maps = plain(&take_one(args.args)?.into_array(rows)?)?;
         let mut out = ListBuilder::new(StringViewBuilder::new());
         each_bytes(&maps, |bytes| {
-            for (key, _) in bytes.into_iter().flat_map(|bytes| Attributes::new(bytes).iter_encoded()) {
+            for key in bytes.into_iter().flat_map(|bytes| Attributes::new(bytes).keys()) {
                 out.values().append_value(key);
             }
             out.append(bytes.is_some());

@@ -1,43 +1,42 @@
 //! Sorted segments of one time bucket become one, its indexes rebuilt in the same row order.
 //!
-//! First the sort keys of all inputs are read and merged: they say where each row of the output comes from. As every
-//! input is sorted the same way, its rows are then needed in its own order, so that each is read once, from start to end,
-//! a batch at a time.
+//! The inputs' sort columns are read ahead of their rows: they say where each row of the output comes from. As every input
+//! is sorted the same way, its rows are then needed in its own order, so that each is read once, from start to end, a batch
+//! at a time.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, io::Write, sync::Arc};
 
-use arrow::{
-    array::{AsArray, RecordBatch},
-    datatypes::UInt64Type,
-};
+use arrow::array::RecordBatch;
 use futures::TryStreamExt;
 use parquet::arrow::async_reader::ParquetRecordBatchStream;
 
+use super::order::MergeOrder;
 use crate::{
     environment::MergeTerms,
     error::{Error, Result},
     model::Table,
     rollup,
-    schema::{
-        layout::{AttributeColumn, KeyCounts, MAPS, Scalar, attribute_columns, attribute_of},
-        sort_key,
-    },
+    schema::layout::{AttributeColumn, KeyCounts, MAPS, Scalar, attribute_columns, attribute_of},
     segment::{
-        BuiltSegment, Lineage, Made, Segment, SegmentReader, SeriesTable,
+        Lineage, Made, Segment, SegmentReader, SeriesTable,
         gather::Gather,
-        order::{self, Key, Position},
+        order::{self, Key, Position, Run, Runs},
         shred::{Assembler, row_schema},
-        write::{CHUNK_ROWS, Layout, SegmentWriter, count_keys},
+        write::{CHUNK_ROWS, Layout, SegmentWriter, WrittenSegment, count_keys},
     },
 };
 
 /// Decoded bytes of one row, about: decides how many rows of each input are read ahead.
 const ROW_BYTES: usize = 2 << 10;
 
-/// The rows of all `inputs` in one segment: the same rows, in the table's order; of derived tables, rows with one key
-/// added up. Beside the output it holds about 60 bytes for each row, and a batch of rows and a row group's pages of each
-/// input; `compaction::plan` keeps both within the memory of `terms`. All inputs are of one tenant, table and time bucket.
-pub async fn merge(inputs: &[Arc<Segment>], terms: &MergeTerms<'_>) -> Result<BuiltSegment> {
+/// The rows of all `inputs` in one segment, written to `sink`: the same rows, in the table's order; of derived tables, rows
+/// with one key added up. It holds a batch of rows and a row group's pages of each input and of the output; `compaction::plan`
+/// keeps that within the memory of `terms`. All inputs are of one tenant, table and time bucket.
+pub async fn merge(
+    inputs: &[Arc<Segment>],
+    terms: &MergeTerms<'_>,
+    sink: &mut (dyn Write + Send),
+) -> Result<WrittenSegment> {
     let first = inputs.first().ok_or_else(|| Error::invalid("a merge of no segments"))?.meta();
     let alike = |input: &Arc<Segment>| {
         let meta = input.meta();
@@ -49,20 +48,28 @@ pub async fn merge(inputs: &[Arc<Segment>], terms: &MergeTerms<'_>) -> Result<Bu
     }
     let table = first.table;
     let batch_rows = (terms.memory_bytes / 8 / ROW_BYTES / inputs.len()).clamp(256, CHUNK_ROWS);
-    let order = Order::read(table, inputs).await?;
+    let mut order = MergeOrder::open(table, inputs).await?;
     let attributes = chosen_columns(table, inputs, terms.settings).await?;
-    let layout = Layout { attributes, has_even_times: order::has_even_times(&order.keys) };
-    let mut writer = SegmentWriter::new(table, first.bucket_start_unix_nano, &layout, terms.settings)?;
+    let layout = Layout { attributes, has_even_times: order.has_even_times };
+    let mut writer = SegmentWriter::new(table, first.bucket_start_unix_nano, &layout, terms.settings, sink)?;
     writer.lineage = lineage(inputs, terms.made).await?;
     let mut sources = Vec::with_capacity(inputs.len());
     for input in inputs {
         sources.push(Source::open(input, batch_rows).await?);
     }
-    for piece in order::pieces(&order.keys, batch_rows, |a, b| adds_up(table, a, b, terms.fine_from_unix_nano)) {
-        let rows = order.next_rows(table, piece, &mut sources).await?;
+    let mut runs = Runs::default();
+    loop {
+        let piece = order.next_piece(batch_rows, |a, b| adds_up(table, a, b, terms.fine_from_unix_nano)).await?;
+        if piece.is_empty() {
+            break;
+        }
+        if table.has_series() {
+            piece.iter().for_each(|key| runs.add(key));
+        }
+        let rows = next_rows(table, &piece, &mut sources).await?;
         writer.write(&summed(table, rows, terms.fine_from_unix_nano)?)?;
     }
-    let series = if table.has_series() { Some(order.series(table, inputs).await?) } else { None };
+    let series = if table.has_series() { Some(series(table, inputs, &runs.finish()).await?) } else { None };
     writer.finish(series.as_ref())
 }
 
@@ -98,90 +105,50 @@ async fn lineage(inputs: &[Arc<Segment>], made: Option<Made>) -> Result<Option<L
     Ok(Some(Lineage::merged(made, inputs)))
 }
 
-/// Where each row of the output comes from.
-struct Order {
-    keys: Vec<Key>,
-    /// The inputs' sort columns, as they were read: what the keys' positions mean.
-    batches: Vec<RecordBatch>,
-    /// Input of each of these batches, and its first row there.
-    places: Vec<(usize, usize)>,
+/// The rows of the next keys.
+async fn next_rows(table: Table, keys: &[Key], sources: &mut [Source]) -> Result<RecordBatch> {
+    let mut wanted = vec![0; sources.len()];
+    keys.iter().for_each(|key| wanted[key.position().0] += 1);
+    let mut batches = Vec::new();
+    let mut starts = Vec::with_capacity(sources.len());
+    for (source, wanted) in sources.iter_mut().zip(wanted) {
+        starts.push(batches.len());
+        batches.extend(source.take(wanted).await?);
+    }
+    // Next unread row of each input, as a batch and a row in it.
+    let mut cursors: Vec<Position> = starts.into_iter().map(|batch| (batch, 0)).collect();
+    let positions: Vec<Position> = keys
+        .iter()
+        .map(|key| {
+            let cursor = &mut cursors[key.position().0];
+            let position = *cursor;
+            cursor.1 += 1;
+            if batches.get(cursor.0).is_some_and(|batch: &RecordBatch| batch.num_rows() == cursor.1) {
+                *cursor = (cursor.0 + 1, 0);
+            }
+            position
+        })
+        .collect();
+    Gather::new(&batches, row_schema(table))?.rows(&positions)
 }
 
-impl Order {
-    async fn read(table: Table, inputs: &[Arc<Segment>]) -> Result<Self> {
-        let (mut batches, mut places) = (Vec::new(), Vec::new());
-        for (i, input) in inputs.iter().enumerate() {
-            let mut stream = input.stream(Some(sort_key(table)), CHUNK_ROWS).await?;
-            let mut row = 0;
-            while let Some(batch) = stream.try_next().await.map_err(|error| input.read_error(error))? {
-                places.push((i, row));
-                row += batch.num_rows();
-                batches.push(batch);
-            }
-        }
-        Ok(Self { keys: order::sorted_keys(table, &batches)?, batches, places })
+/// The series table of the output: each series as the input with its last point describes it.
+async fn series(table: Table, inputs: &[Arc<Segment>], runs: &[Run]) -> Result<SeriesTable> {
+    let mut tables = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let series = input.series().await?;
+        tables.push(series.ok_or_else(|| Error::corrupt(format!("{} has no series table", input.meta().path)))?);
     }
-
-    fn input_row(&self, key: &Key) -> Position {
-        let (batch, row) = key.position();
-        let (input, first) = self.places[batch];
-        (input, first + row)
-    }
-
-    /// The rows of the next keys.
-    async fn next_rows(&self, table: Table, chunk: &[Key], sources: &mut [Source]) -> Result<RecordBatch> {
-        let mut wanted = vec![0; sources.len()];
-        for key in chunk {
-            let (input, row) = self.input_row(key);
-            if row != sources[input].next_row + wanted[input] {
-                let path = &sources[input].segment.meta().path;
-                return Err(Error::corrupt(format!("{path} is not sorted: row {row} comes out of order")));
-            }
-            wanted[input] += 1;
-        }
-        let mut batches = Vec::new();
-        let mut starts = Vec::with_capacity(sources.len());
-        for (source, wanted) in sources.iter_mut().zip(wanted) {
-            starts.push(batches.len());
-            batches.extend(source.take(wanted).await?);
-        }
-        // Next unread row of each input, as a batch and a row in it.
-        let mut cursors: Vec<Position> = starts.into_iter().map(|batch| (batch, 0)).collect();
-        let positions: Vec<Position> = chunk
-            .iter()
-            .map(|key| {
-                let cursor = &mut cursors[self.input_row(key).0];
-                let position = *cursor;
-                cursor.1 += 1;
-                if batches.get(cursor.0).is_some_and(|batch: &RecordBatch| batch.num_rows() == cursor.1) {
-                    *cursor = (cursor.0 + 1, 0);
-                }
-                position
-            })
-            .collect();
-        Gather::new(&batches, row_schema(table))?.rows(&positions)
-    }
-
-    async fn series(&self, table: Table, inputs: &[Arc<Segment>]) -> Result<SeriesTable> {
-        let mut tables = Vec::with_capacity(inputs.len());
-        for input in inputs {
-            let series = input.series().await?;
-            tables.push(series.ok_or_else(|| Error::corrupt(format!("{} has no series table", input.meta().path)))?);
-        }
-        let runs = order::runs(&self.keys);
-        let places = runs
-            .iter()
-            .map(|run| {
-                let (batch, row) = run.last;
-                let input = self.places[batch].0;
-                let ids = order::column(&self.batches[batch], "series_id")?.as_primitive::<UInt64Type>();
-                let row = tables[input].lookup(ids.value(row));
-                Ok((input, row.ok_or_else(|| Error::corrupt(format!("{} lacks a series", inputs[input].meta().path)))?))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let rows: Vec<RecordBatch> = tables.iter().map(|table| table.rows().clone()).collect();
-        SeriesTable::gather(table, &rows, &runs, &places)
-    }
+    let places = runs
+        .iter()
+        .map(|run| {
+            let input = run.last.0;
+            let row = tables[input].lookup(run.id);
+            Ok((input, row.ok_or_else(|| Error::corrupt(format!("{} lacks a series", inputs[input].meta().path)))?))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let rows: Vec<RecordBatch> = tables.iter().map(|table| table.rows().clone()).collect();
+    SeriesTable::gather(table, &rows, runs, &places)
 }
 
 /// One input, read from start to end.

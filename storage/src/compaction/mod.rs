@@ -1,4 +1,5 @@
 //! Small segments become larger ones.
 
 pub mod merge;
+mod order;
 pub mod plan;

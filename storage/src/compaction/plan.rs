@@ -21,8 +21,11 @@ const FIRST_TIER_BYTES: u64 = 1 << 20;
 /// Most inputs of one merge: each holds some decoded rows in memory.
 const MAX_INPUTS: usize = 64;
 
-/// Memory that a merge keeps for each row: its sort key, and the columns that the key was made of.
-const ROW_BYTES: u64 = 64;
+/// Most rows of one output: more would keep retention and other tables waiting too long.
+const MAX_ROWS: u64 = 16 << 20;
+
+/// Most that a merge holds of one input's file: the pages of a row group.
+const ROW_GROUP_BYTES: u64 = 16 << 20;
 
 /// The merges worth doing now: the first of each bucket, then the second of each, those of most inputs first. A segment
 /// is in at most one of them.
@@ -75,13 +78,15 @@ fn tier(meta: &SegmentMeta) -> u32 {
 struct Limits {
     bytes: u64,
     rows: u64,
+    /// Bytes of the inputs' files that are in memory at once.
+    held: u64,
 }
 
 impl Limits {
     fn new(settings: &config::Compaction) -> Self {
-        let memory = settings.memory.as_u64();
-        // The output is built in memory, beside the keys of its rows and the pages being read.
-        Self { bytes: settings.target_size.as_u64().min(memory / 3), rows: memory / 2 / ROW_BYTES }
+        // The rest of the memory is for decoded rows, the row group being written and its indexes.
+        let held = settings.memory.as_u64() / 3;
+        Self { bytes: settings.target_size.as_u64(), rows: MAX_ROWS, held }
     }
 
     /// Neighbours as long as they fit into one output; groups of at least two.
@@ -104,7 +109,8 @@ impl Limits {
     fn fit(&self, group: &[&SegmentMeta]) -> bool {
         let bytes: u64 = group.iter().map(|meta| meta.file_bytes).sum();
         let rows: u64 = group.iter().map(|meta| meta.row_count).sum();
-        bytes <= self.bytes && rows <= self.rows
+        let held: u64 = group.iter().map(|meta| meta.file_bytes.min(ROW_GROUP_BYTES)).sum();
+        bytes <= self.bytes && rows <= self.rows && held <= self.held
     }
 
     /// Whether a group fills an output more than half, by bytes or by rows, with no input that does so alone.
@@ -124,7 +130,7 @@ mod tests {
     use crate::model::{Table, Tenant, TimeRange};
 
     fn settings() -> config::Compaction {
-        config::Compaction { memory: config::ByteSize::bytes(512 << 20), ..config::Config::default().compaction }
+        config::Config::default().compaction
     }
 
     fn segment(id: usize, start: i64, bytes: u64) -> SegmentMeta {

@@ -6,6 +6,8 @@
 
 use std::fmt::Write as _;
 
+use super::varint::{read_varint, write_varint};
+
 /// Deepest nesting of arrays and maps that is written. Deeper values are rejected by `ingest` before they come here.
 pub const MAX_DEPTH: usize = 64;
 
@@ -96,8 +98,9 @@ impl<'a> Attributes<'a> {
         })
     }
 
-    /// Entries in key order with each value's encoded bytes (tag and payload).
-    pub fn iter_encoded(self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+    /// Entries in key order as bytes: the key, and the value as it is encoded. For passes over many maps, which compare
+    /// and copy: text was checked when it came in.
+    pub fn iter_encoded(self) -> impl Iterator<Item = (&'a [u8], Encoded<'a>)> {
         let (mut left, mut rest) = read_varint(self.0).unwrap_or((0, &[]));
         std::iter::from_fn(move || {
             left = left.checked_sub(1)?;
@@ -105,8 +108,13 @@ impl<'a> Attributes<'a> {
             let next = skip_value(after)?;
             let value = &after[..after.len() - next.len()];
             rest = next;
-            Some((std::str::from_utf8(key).ok()?, value))
+            Some((key, Encoded(value)))
         })
+    }
+
+    /// Keys in their order.
+    pub fn keys(self) -> impl Iterator<Item = &'a str> {
+        self.iter_encoded().map_while(|(key, _)| std::str::from_utf8(key).ok())
     }
 
     /// The map as JSON text: bytes as base64-free hex strings, NaN and infinities as strings.
@@ -114,6 +122,25 @@ impl<'a> Attributes<'a> {
         let mut out = String::new();
         write_json_map(&mut out, self);
         out
+    }
+}
+
+/// One value as it is encoded, tag and payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encoded<'a>(&'a [u8]);
+
+impl<'a> Encoded<'a> {
+    /// The value; `None` for damaged bytes.
+    pub fn read(self) -> Option<Value<'a>> {
+        Value::read(self.0)
+    }
+
+    /// The bytes of a text, not looked at; `None` for all else.
+    pub fn text_bytes(self) -> Option<&'a [u8]> {
+        match self.0.split_first() {
+            Some((&STRING, rest)) => read_slice(rest).map(|(text, _)| text),
+            _ => None,
+        }
     }
 }
 
@@ -259,15 +286,20 @@ impl<'a> MapWriter<'a> {
 
     /// One entry; `fill` writes exactly one value.
     pub fn entry(&mut self, key: &str, fill: impl FnOnce(&mut Vec<u8>)) {
-        debug_assert!(self.left > 0, "more entries than announced");
-        self.left = self.left.saturating_sub(1);
-        write_slice(self.out, key.as_bytes());
+        self.begin(key.as_bytes());
         fill(self.out);
     }
 
-    /// One entry whose value is already encoded.
-    pub fn entry_encoded(&mut self, key: &str, value: &[u8]) {
-        self.entry(key, |out| out.extend_from_slice(value));
+    /// One entry of [`Attributes::iter_encoded`].
+    pub fn entry_encoded(&mut self, key: &[u8], value: Encoded<'_>) {
+        self.begin(key);
+        self.out.extend_from_slice(value.0);
+    }
+
+    fn begin(&mut self, key: &[u8]) {
+        debug_assert!(self.left > 0, "more entries than announced");
+        self.left = self.left.saturating_sub(1);
+        write_slice(self.out, key);
     }
 }
 
@@ -282,14 +314,6 @@ pub fn encode<'a>(entries: impl IntoIterator<Item = (&'a str, Value<'a>)>) -> Ve
     out
 }
 
-fn write_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 fn write_slice(out: &mut Vec<u8>, bytes: &[u8]) {
     write_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
@@ -302,17 +326,6 @@ fn write_sized(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
     let mut length = Vec::with_capacity(3);
     write_varint(&mut length, (out.len() - start) as u64);
     out.splice(start..start, length);
-}
-
-fn read_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut value = 0u64;
-    for (i, byte) in bytes.iter().enumerate().take(10) {
-        value |= u64::from(byte & 0x7f).checked_shl(7 * i as u32)?;
-        if byte & 0x80 == 0 {
-            return Some((value, &bytes[i + 1..]));
-        }
-    }
-    None
 }
 
 fn read_slice(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -415,7 +428,7 @@ mod tests {
         let mut out = Vec::new();
         let mut writer = MapWriter::new(&mut out, 7);
         writer.entry("", |sink| sink.bool(true));
-        writer.entry_encoded("array", &array);
+        writer.entry_encoded(b"array", Encoded(&array));
         writer.entry("bytes", |sink| sink.bytes(&[0, 255]));
         writer.entry("double", |sink| sink.double(-0.0));
         writer.entry("int", |sink| sink.int(i64::MAX));

@@ -3,6 +3,7 @@
 pub mod attributes;
 mod table;
 mod time;
+pub(crate) mod varint;
 
 use std::{fmt, sync::Arc};
 

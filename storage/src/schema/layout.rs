@@ -3,12 +3,11 @@
 //! A key gets one when it is in enough rows and all its values in the file have one scalar type, so that reading the
 //! column alone tells the whole story. Which keys do differs from file to file: there is no global schema to explode.
 
-use std::collections::{HashMap, HashSet};
-
 use arrow::datatypes::{DataType, Field};
+use hashbrown::{HashMap, HashSet};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::model::attributes::{Attributes, Value};
+use crate::model::attributes::{Attributes, Encoded, Value};
 
 /// Columns of a segment that hold attribute maps, in the order of their columns.
 pub const MAPS: [&str; 3] = ["attributes", "resource_attributes", "scope_attributes"];
@@ -28,8 +27,11 @@ pub enum Scalar {
 
 impl Scalar {
     /// The type of this value; `None` for nulls, bytes, arrays and maps.
-    pub const fn of(value: Value<'_>) -> Option<Self> {
-        match value {
+    pub fn of(value: Encoded<'_>) -> Option<Self> {
+        if value.text_bytes().is_some() {
+            return Some(Self::Text);
+        }
+        match value.read()? {
             Value::String(_) => Some(Self::Text),
             Value::Int(_) => Some(Self::Int),
             Value::Double(_) => Some(Self::Double),
@@ -93,7 +95,7 @@ pub fn attribute_of(column: &str) -> Option<(&'static str, &str)> {
 #[derive(Debug, Default)]
 pub struct KeyCounts {
     keys: Vec<KeyCount>,
-    by_key: HashMap<Box<str>, usize>,
+    by_key: HashMap<Box<[u8]>, usize>,
     /// Keys of the map before: rows beside each other mostly have the same ones.
     previous: Vec<usize>,
 }
@@ -133,7 +135,7 @@ const MIN_SAMPLE: u32 = 64;
 impl KeyCounts {
     /// Counts a map that `rows` rows have.
     pub fn add(&mut self, map: Attributes<'_>, rows: u64) {
-        for (place, (key, value)) in map.iter().enumerate() {
+        for (place, (key, value)) in map.iter_encoded().enumerate() {
             let Some(id) = self.id(place, key) else { continue };
             let count = &mut self.keys[id];
             let scalar = Scalar::of(value);
@@ -144,11 +146,11 @@ impl KeyCounts {
             }
             count.rows += rows;
             if count.sampled < SAMPLE
-                && let Value::String(text) = value
+                && let Some(text) = value.text_bytes()
             {
                 count.sampled += 1;
                 count.sampled_rows += rows;
-                count.sample.insert(xxh3_64(text.as_bytes()));
+                count.sample.insert(xxh3_64(text));
             }
         }
     }
@@ -156,7 +158,7 @@ impl KeyCounts {
     /// Counts a key that has a column in a file already.
     pub fn add_column(&mut self, key: &str, scalar: Scalar, rows: u64, distinct: bool) {
         let place = self.previous.len();
-        let Some(id) = self.id(place, key) else { return };
+        let Some(id) = self.id(place, key.as_bytes()) else { return };
         let count = &mut self.keys[id];
         if count.rows == 0 {
             count.scalar = Some(scalar);
@@ -171,9 +173,9 @@ impl KeyCounts {
         }
     }
 
-    fn id(&mut self, place: usize, key: &str) -> Option<usize> {
+    fn id(&mut self, place: usize, key: &[u8]) -> Option<usize> {
         if let Some(id) = self.previous.get(place)
-            && *self.keys[*id].key == *key
+            && self.keys[*id].key.as_bytes() == key
         {
             return Some(*id);
         }
@@ -181,8 +183,8 @@ impl KeyCounts {
             Some(id) => *id,
             None if self.keys.len() < MAX_KEYS && key.len() <= MAX_KEY_BYTES => {
                 let id = self.keys.len();
+                self.keys.push(KeyCount::new(std::str::from_utf8(key).ok()?));
                 self.by_key.insert(key.into(), id);
-                self.keys.push(KeyCount::new(key));
                 id
             }
             None => return None,

@@ -28,14 +28,42 @@ pub(crate) fn damaged(path: &str, offset: u64, expected: impl fmt::Display, foun
     Error::corrupt(format!("{path} is damaged at byte {offset}: expected {expected}, found {found}"))
 }
 
-/// The checksum blob of the bytes before it.
-pub(crate) fn blocks(bytes: &[u8]) -> Vec<u8> {
-    bytes.chunks(BLOCK_BYTES as usize).flat_map(|block| crc32c::crc32c(block).to_le_bytes()).collect()
+/// Computes the checksum blob of bytes as they pass.
+#[derive(Debug, Default)]
+pub(crate) struct Blocks {
+    /// Bytes of the block that was begun, and their checksum.
+    begun: (usize, u32),
+    blob: Vec<u8>,
 }
 
-/// Writes the tail's checksum into its placeholder. The tail begins at `tail`.
-pub(crate) fn seal(file: &mut [u8], tail: usize) -> Result<()> {
-    let tail = file.get_mut(tail..).ok_or_else(|| Error::invalid("a segment's tail lies behind its end"))?;
+impl Blocks {
+    pub(crate) fn add(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (here, rest) = bytes.split_at(bytes.len().min(BLOCK_BYTES as usize - self.begun.0));
+            self.begun = (self.begun.0 + here.len(), crc32c::crc32c_append(self.begun.1, here));
+            if self.begun.0 == BLOCK_BYTES as usize {
+                self.end_block();
+            }
+            bytes = rest;
+        }
+    }
+
+    /// The checksum blob of all that was added.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        if self.begun.0 > 0 {
+            self.end_block();
+        }
+        self.blob
+    }
+
+    fn end_block(&mut self) {
+        let (_, checksum) = std::mem::take(&mut self.begun);
+        self.blob.extend_from_slice(&checksum.to_le_bytes());
+    }
+}
+
+/// Writes the tail's checksum into its placeholder.
+pub(crate) fn seal(tail: &mut [u8]) -> Result<()> {
     let digits = digits(tail).ok_or_else(|| Error::invalid("a segment's footer has no tail checksum"))?;
     let digest = format!("{:08x}", crc32c::crc32c(tail));
     tail[digits].copy_from_slice(digest.as_bytes());
@@ -108,7 +136,7 @@ mod tests {
         file.extend_from_slice(b"index");
         file.extend_from_slice(tail_placeholder().as_bytes());
         file.extend_from_slice(b"footer");
-        seal(&mut file, tail).unwrap();
+        seal(&mut file[tail..]).unwrap();
         verify_tail("f", tail as u64, &file[tail..]).unwrap();
         for bit in 0..(file.len() - tail) * 8 {
             let mut damaged = file[tail..].to_vec();
@@ -120,7 +148,10 @@ mod tests {
     #[test]
     fn a_damaged_block_is_named() {
         let mut bytes = vec![7; BLOCK_BYTES as usize * 2 + 10];
-        let checksums = read_blocks(&blocks(&bytes));
+        let mut blocks = Blocks::default();
+        bytes.chunks(1000).for_each(|piece| blocks.add(piece));
+        let checksums = read_blocks(&blocks.finish());
+        assert_eq!(checksums.len(), 3);
         verify_blocks("f", 0, &bytes, &checksums).unwrap();
         verify_blocks("f", BLOCK_BYTES * 2, &bytes[BLOCK_BYTES as usize * 2..], &checksums).unwrap();
         bytes[BLOCK_BYTES as usize + 1] = 8;

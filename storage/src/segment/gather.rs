@@ -2,7 +2,7 @@
 //!
 //! Labels of all batches share one dictionary afterwards: it is made once, and each row costs one lookup.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{
@@ -13,6 +13,7 @@ use arrow::{
     compute::interleave,
     datatypes::{DataType, Int32Type, SchemaRef},
 };
+use hashbrown::HashMap;
 
 use super::order::{Position, column};
 use crate::error::{Error, Result};

@@ -13,6 +13,7 @@ pub(crate) mod lineage;
 mod meta;
 pub mod number;
 pub(crate) mod order;
+mod output;
 mod properties;
 mod read;
 mod series;
@@ -29,7 +30,7 @@ pub use self::{
     read::{Segment, SegmentReader},
     series::SeriesTable,
     text::{Candidates, TextIndex, TextQuery},
-    write::{BuiltSegment, build},
+    write::{BuiltSegment, WrittenSegment, build},
 };
 
 #[cfg(test)]

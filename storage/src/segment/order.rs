@@ -1,14 +1,12 @@
 //! The order of rows in a segment: by time bucket, then by the table's sort key, then as they arrived.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    ops::Range,
-};
+use std::{collections::BTreeMap, ops::Range};
 
 use arrow::{
     array::{Array, AsArray, DictionaryArray, RecordBatch},
     datatypes::{DataType, Int32Type, TimestampNanosecondType, UInt64Type},
 };
+use hashbrown::HashMap;
 
 use crate::{
     error::{Error, Result},
@@ -50,6 +48,8 @@ impl Key {
 /// Consecutive rows of one series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
+    /// Its series.
+    pub(crate) id: u64,
     pub(crate) rows: Range<usize>,
     /// Times of its first and last row.
     pub(crate) times: (i64, i64),
@@ -57,36 +57,77 @@ pub(crate) struct Run {
     pub(crate) last: Position,
 }
 
-/// Sorted keys of all rows. `batches` have at least the columns of the table's sort key.
-pub(crate) fn sorted_keys(table: Table, batches: &[RecordBatch]) -> Result<Vec<Key>> {
-    let [label, second, time] = sort_key(table) else {
-        return Err(Error::internal(format!("{table} has no sort key of three parts")));
-    };
-    let labels = Ranked::new(batches, label)?;
-    let is_label = matches!(schema::wide(table).field_with_name(second)?.data_type(), DataType::Dictionary(..));
-    let seconds = if is_label { Some(Ranked::new(batches, second)?) } else { None };
-    let mut keys = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
-    for (i, batch) in batches.iter().enumerate() {
-        let times = column(batch, time)?
+/// Makes the sort keys of a table's rows, once it has seen all their labels.
+pub(crate) struct KeyMaker {
+    columns: [&'static str; 3],
+    labels: Ranks,
+    /// Of the second part, where that is a label too.
+    seconds: Option<Ranks>,
+}
+
+impl KeyMaker {
+    pub(crate) fn new(table: Table) -> Result<Self> {
+        let [label, second, time] = sort_key(table) else {
+            return Err(Error::internal(format!("{table} has no sort key of three parts")));
+        };
+        let is_label = matches!(schema::wide(table).field_with_name(second)?.data_type(), DataType::Dictionary(..));
+        Ok(Self { columns: [label, second, time], labels: Ranks::default(), seconds: is_label.then(Ranks::default) })
+    }
+
+    /// Columns that [`KeyMaker::see`] looks at.
+    pub(crate) fn label_columns(&self) -> &[&'static str] {
+        &self.columns[..if self.seconds.is_some() { 2 } else { 1 }]
+    }
+
+    /// Takes note of the labels of some rows.
+    pub(crate) fn see(&mut self, rows: &RecordBatch) -> Result<()> {
+        let [first, second, _] = self.columns;
+        self.labels.see(label(rows, first)?);
+        if let Some(seconds) = &mut self.seconds {
+            seconds.see(label(rows, second)?);
+        }
+        Ok(())
+    }
+
+    /// All labels have been seen.
+    pub(crate) fn rank(&mut self) {
+        self.labels.rank();
+        self.seconds.iter_mut().for_each(Ranks::rank);
+    }
+
+    /// Appends the keys of the rows of a batch, the first of which is row `first_row` of that batch or input.
+    pub(crate) fn keys(&self, batch: u32, first_row: u32, rows: &RecordBatch, keys: &mut Vec<Key>) -> Result<()> {
+        let [first, second, time] = self.columns;
+        let times = column(rows, time)?
             .as_primitive_opt::<TimestampNanosecondType>()
             .ok_or_else(|| Error::internal(format!("{time} is no timestamp")))?
             .values();
-        let numbers = match &seconds {
-            Some(_) => None,
-            None => Some(
-                column(batch, second)?
-                    .as_primitive_opt::<UInt64Type>()
-                    .ok_or_else(|| Error::internal(format!("{second} is no number")))?,
-            ),
+        let labels = self.labels.of(label(rows, first)?);
+        let mut push = |row: usize, second: u64| {
+            keys.push(Key { label: labels(row), second, time: times[row], batch, row: first_row + row as u32 });
         };
-        for row in 0..batch.num_rows() {
-            let second = match (&seconds, numbers) {
-                (Some(ranked), _) => u64::from(ranked.rank(i, row)),
-                (None, Some(numbers)) if numbers.is_valid(row) => numbers.value(row),
-                (None, _) => 0,
-            };
-            keys.push(Key { label: labels.rank(i, row), second, time: times[row], batch: i as u32, row: row as u32 });
+        if let Some(seconds) = &self.seconds {
+            let seconds = seconds.of(label(rows, second)?);
+            (0..rows.num_rows()).for_each(|row| push(row, u64::from(seconds(row))));
+            return Ok(());
         }
+        let numbers = column(rows, second)?
+            .as_primitive_opt::<UInt64Type>()
+            .ok_or_else(|| Error::internal(format!("{second} is no number")))?;
+        let number = |row| if numbers.is_valid(row) { numbers.value(row) } else { 0 };
+        (0..rows.num_rows()).for_each(|row| push(row, number(row)));
+        Ok(())
+    }
+}
+
+/// Sorted keys of all rows. `batches` have at least the columns of the table's sort key.
+pub(crate) fn sorted_keys(table: Table, batches: &[RecordBatch]) -> Result<Vec<Key>> {
+    let mut maker = KeyMaker::new(table)?;
+    batches.iter().try_for_each(|batch| maker.see(batch))?;
+    maker.rank();
+    let mut keys = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+    for (i, batch) in batches.iter().enumerate() {
+        maker.keys(i as u32, 0, batch, &mut keys)?;
     }
     keys.sort_unstable();
     Ok(keys)
@@ -115,69 +156,84 @@ const TIME_SAMPLES: usize = 1024;
 
 /// Whether most points of a series follow each other at one pace.
 pub(crate) fn has_even_times(keys: &[Key]) -> bool {
+    let (even, seen) = even_times(keys);
+    even * 2 >= seen
+}
+
+/// Of some points of sorted keys, how many follow each other at one pace, and how many were looked at.
+pub(crate) fn even_times(keys: &[Key]) -> (usize, usize) {
     let step = (keys.len() / TIME_SAMPLES).max(1);
     let (mut even, mut seen) = (0, 0);
     for three in keys.windows(3).step_by(step).filter(|three| three[0].same_series(&three[2])) {
         seen += 1;
         even += usize::from(three[1].time.wrapping_sub(three[0].time) == three[2].time.wrapping_sub(three[1].time));
     }
-    even * 2 >= seen
+    (even, seen)
 }
 
-/// Sorted keys in pieces of `rows` or a few more: none ends between rows that go `together`.
-pub(crate) fn pieces(keys: &[Key], rows: usize, together: impl Fn(&Key, &Key) -> bool) -> impl Iterator<Item = &[Key]> {
-    let mut left = keys;
-    std::iter::from_fn(move || {
-        let at_least = rows.max(1).min(left.len());
-        let more = left[at_least.saturating_sub(1)..].windows(2).take_while(|pair| together(&pair[0], &pair[1]));
-        let (piece, rest) = left.split_at(at_least + more.count());
-        left = rest;
-        (!piece.is_empty()).then_some(piece)
-    })
+/// The series of sorted keys, in order, as the keys pass.
+#[derive(Debug, Default)]
+pub(crate) struct Runs {
+    runs: Vec<Run>,
+    last: Option<Key>,
+}
+
+impl Runs {
+    pub(crate) fn add(&mut self, key: &Key) {
+        let row = self.runs.last().map_or(0, |run| run.rows.end);
+        match (self.runs.last_mut(), self.last) {
+            (Some(run), Some(last)) if last.same_series(key) => {
+                run.rows.end = row + 1;
+                run.times.1 = key.time;
+                run.last = key.position();
+            }
+            _ => self.runs.push(Run {
+                id: key.second,
+                rows: row..row + 1,
+                times: (key.time, key.time),
+                last: key.position(),
+            }),
+        }
+        self.last = Some(*key);
+    }
+
+    pub(crate) fn finish(self) -> Vec<Run> {
+        self.runs
+    }
 }
 
 /// The series of sorted keys, in order.
 pub(crate) fn runs(keys: &[Key]) -> Vec<Run> {
-    let mut first = 0;
-    keys.chunk_by(|a, b| a.same_series(b))
-        .map(|run| {
-            let rows = first..first + run.len();
-            first = rows.end;
-            let last = run[run.len() - 1];
-            Run { rows, times: (run[0].time, last.time), last: last.position() }
-        })
-        .collect()
+    let mut runs = Runs::default();
+    keys.iter().for_each(|key| runs.add(key));
+    runs.finish()
 }
 
-/// A label column of several batches with the rank of each value.
-struct Ranked<'a> {
-    columns: Vec<&'a DictionaryArray<Int32Type>>,
-    ranks: Vec<Vec<u32>>,
-}
+/// The place of each label in their order; NULL is before all.
+#[derive(Debug, Default)]
+struct Ranks(HashMap<Box<str>, u32>);
 
-impl<'a> Ranked<'a> {
-    fn new(batches: &'a [RecordBatch], name: &str) -> Result<Self> {
-        let columns = batches.iter().map(|batch| label(batch, name)).collect::<Result<Vec<_>>>()?;
-        let mut ranks: HashMap<&str, u32> = HashMap::new();
-        for column in &columns {
-            ranks.extend(column.values().as_string::<i32>().iter().flatten().map(|value| (value, 0)));
+impl Ranks {
+    fn see(&mut self, column: &DictionaryArray<Int32Type>) {
+        for label in column.values().as_string::<i32>().iter().flatten() {
+            if !self.0.contains_key(label) {
+                self.0.insert(label.into(), 0);
+            }
         }
-        let mut values: Vec<&str> = ranks.keys().copied().collect();
-        values.sort_unstable();
-        ranks.extend(values.iter().enumerate().map(|(rank, value)| (*value, rank as u32)));
-        let ranks = columns
-            .iter()
-            .map(|column| {
-                let values = column.values().as_string::<i32>().iter();
-                values.map(|value| value.map_or(0, |value| ranks[value])).collect()
-            })
-            .collect();
-        Ok(Self { columns, ranks })
     }
 
-    fn rank(&self, batch: usize, row: usize) -> u32 {
-        let key = self.columns[batch].keys().values()[row];
-        usize::try_from(key).ok().and_then(|key| self.ranks[batch].get(key)).copied().unwrap_or(0)
+    fn rank(&mut self) {
+        let mut labels: Vec<_> = self.0.iter_mut().collect();
+        labels.sort_unstable_by(|a, b| a.0.cmp(b.0));
+        labels.into_iter().zip(1..).for_each(|((_, rank), place)| *rank = place);
+    }
+
+    /// The rank of the label in each row.
+    fn of(&self, column: &DictionaryArray<Int32Type>) -> impl Fn(usize) -> u32 {
+        let labels = column.values().as_string::<i32>();
+        let rank = |label: Option<&str>| label.and_then(|label| self.0.get(label)).copied().unwrap_or(0);
+        let ranks: Vec<u32> = labels.iter().map(rank).collect();
+        move |row| column.key(row).and_then(|key| ranks.get(key)).copied().unwrap_or(0)
     }
 }
 

@@ -92,10 +92,17 @@ impl Segment {
         };
         let load = async {
             let (words, filters) = (self.read_blob(&footer, words).await?, self.read_blob(&footer, filters).await?);
-            let bytes = words.len() + filters.len();
+            let documents = match blob(&footer, write::TEXT_DOCUMENTS) {
+                Some(documents) => Some(self.read_blob(&footer, documents).await?),
+                None => None,
+            };
             let rows = usize::try_from(footer.description.row_count).unwrap_or(usize::MAX);
             // A slice would keep the whole read alive.
-            Ok((TextIndex::open(&words, Bytes::copy_from_slice(&filters), rows)?, bytes))
+            let filters = Bytes::copy_from_slice(&filters);
+            let bytes = words.len() + filters.len();
+            let index = TextIndex::open(&words, documents.as_deref(), filters, rows)?;
+            let bytes = bytes + index.extra_bytes();
+            Ok((index, bytes))
         };
         self.cache.get_or_load(&self.meta.id, Part::Text, load).await.map(Some)
     }

@@ -1,22 +1,23 @@
 //! Attribute maps into columns of their own, and back.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{
         Array, ArrayBuilder, ArrayRef, AsArray, BinaryArray, BinaryBuilder, BooleanBuilder, DictionaryArray,
-        Float64Builder, Int32Array, Int64Builder, RecordBatch, StringBuilder, UInt32Array,
+        Float64Builder, Int32Array, Int64Builder, RecordBatch, StringArray, UInt32Array,
     },
     compute::take,
     datatypes::{DataType, Float64Type, Int32Type, Int64Type, Schema, SchemaRef, UInt64Type},
 };
+use hashbrown::HashMap;
 
 use super::{SeriesTable, number};
 use crate::{
     error::{Error, Result},
     model::{
         Table,
-        attributes::{Attributes, MapWriter, Value, ValueSink},
+        attributes::{Attributes, Encoded, MapWriter, Value, ValueSink},
     },
     schema::{
         self, SERIES_COLUMNS,
@@ -93,9 +94,9 @@ impl Shredder {
 
 struct MapShredder {
     scalars: Vec<Scalar>,
-    by_key: HashMap<String, usize>,
+    by_key: HashMap<Box<[u8]>, usize>,
     /// Key and column at each place of the map before: rows beside each other mostly have the same keys.
-    previous: Vec<(String, Option<usize>)>,
+    previous: Vec<(Vec<u8>, Option<usize>)>,
     /// What the dictionary that was seen last became.
     dictionary: Option<(ArrayRef, Vec<ArrayRef>, ArrayRef)>,
 }
@@ -104,7 +105,7 @@ impl MapShredder {
     fn new(columns: &[&AttributeColumn]) -> Self {
         Self {
             scalars: columns.iter().map(|column| column.scalar).collect(),
-            by_key: columns.iter().enumerate().map(|(i, column)| (column.key.clone(), i)).collect(),
+            by_key: columns.iter().enumerate().map(|(i, column)| (column.key.as_bytes().into(), i)).collect(),
             previous: Vec::new(),
             dictionary: None,
         }
@@ -165,16 +166,16 @@ impl MapShredder {
             } else {
                 scratch.clear();
                 let mut writer = MapWriter::new(&mut scratch, rest.len());
-                rest.iter().for_each(|(key, value)| writer.entry_encoded(key, value));
+                rest.iter().for_each(|(key, value)| writer.entry_encoded(key, *value));
                 remainder.append_value(&scratch);
             }
             rest.clear();
         }
-        let own = own.into_iter().map(|builder| builder.finish(maps.len())).collect();
+        let own = own.into_iter().map(|builder| builder.finish(maps.len())).collect::<Result<_>>()?;
         Ok((own, remainder.finish()))
     }
 
-    fn column(&mut self, place: usize, key: &str) -> Option<usize> {
+    fn column(&mut self, place: usize, key: &[u8]) -> Option<usize> {
         if let Some((previous, column)) = self.previous.get(place)
             && previous == key
         {
@@ -184,10 +185,10 @@ impl MapShredder {
         match self.previous.get_mut(place) {
             Some((previous, at)) => {
                 previous.clear();
-                previous.push_str(key);
+                previous.extend_from_slice(key);
                 *at = column;
             }
-            None => self.previous.push((key.to_owned(), column)),
+            None => self.previous.push((key.to_vec(), column)),
         }
         column
     }
@@ -208,7 +209,8 @@ fn spread(values: &ArrayRef, keys: &Int32Array) -> Result<ArrayRef> {
 
 /// A column being filled; rows left out are NULL.
 enum Builder {
-    Text(StringBuilder),
+    /// Checked as a whole when it is finished.
+    Text(BinaryBuilder),
     Int(Int64Builder),
     Double(Float64Builder),
     Bool(BooleanBuilder),
@@ -226,16 +228,19 @@ macro_rules! append {
 impl Builder {
     fn new(scalar: Scalar, rows: usize) -> Self {
         match scalar {
-            Scalar::Text => Self::Text(StringBuilder::with_capacity(rows, rows * 16)),
+            Scalar::Text => Self::Text(BinaryBuilder::with_capacity(rows, rows * 16)),
             Scalar::Int => Self::Int(Int64Builder::with_capacity(rows)),
             Scalar::Double => Self::Double(Float64Builder::with_capacity(rows)),
             Scalar::Bool => Self::Bool(BooleanBuilder::with_capacity(rows)),
         }
     }
 
-    fn append(&mut self, row: usize, value: &[u8]) -> Result<()> {
-        match (self, Value::read(value)) {
-            (Self::Text(builder), Some(Value::String(value))) => append!(builder, row, value),
+    fn append(&mut self, row: usize, value: Encoded<'_>) -> Result<()> {
+        if let (Self::Text(builder), Some(text)) = (&mut *self, value.text_bytes()) {
+            append!(builder, row, text);
+            return Ok(());
+        }
+        match (self, value.read()) {
             (Self::Int(builder), Some(Value::Int(value))) => append!(builder, row, value),
             (Self::Double(builder), Some(Value::Double(value))) => append!(builder, row, value),
             (Self::Bool(builder), Some(Value::Bool(value))) => append!(builder, row, value),
@@ -244,20 +249,20 @@ impl Builder {
         Ok(())
     }
 
-    fn finish(self, rows: usize) -> ArrayRef {
+    fn finish(self, rows: usize) -> Result<ArrayRef> {
         macro_rules! finish {
             ($builder:expr) => {{
                 let mut builder = $builder;
                 builder.append_nulls(rows.saturating_sub(builder.len()));
-                Arc::new(builder.finish())
+                builder.finish()
             }};
         }
-        match self {
-            Self::Text(builder) => finish!(builder),
-            Self::Int(builder) => finish!(builder),
-            Self::Double(builder) => finish!(builder),
-            Self::Bool(builder) => finish!(builder),
-        }
+        Ok(match self {
+            Self::Text(builder) => Arc::new(StringArray::try_from_binary(finish!(builder))?),
+            Self::Int(builder) => Arc::new(finish!(builder)),
+            Self::Double(builder) => Arc::new(finish!(builder)),
+            Self::Bool(builder) => Arc::new(finish!(builder)),
+        })
     }
 }
 
@@ -441,7 +446,7 @@ fn join_row(columns: &[(&str, Cells<'_>)], row: usize, rest: &[u8], out: &mut Ve
     let mut writer = MapWriter::new(out, own + rest.len());
     let mut rest = rest.iter_encoded().peekable();
     for (key, cells) in columns.iter().filter(|(_, cells)| cells.is_valid(row)) {
-        while let Some((before, value)) = rest.next_if(|(before, _)| before < key) {
+        while let Some((before, value)) = rest.next_if(|(before, _)| *before < key.as_bytes()) {
             writer.entry_encoded(before, value);
         }
         writer.entry(key, |sink| cells.write(row, sink));

@@ -19,7 +19,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    compaction::merge::merge,
+    compaction,
     environment::MergeTerms,
     error::ErrorKind,
     model::{
@@ -257,7 +257,7 @@ fn terms() -> MergeTerms<'static> {
 
 async fn publish(objects: &Arc<InMemory>, built: &BuiltSegment, name: &str) -> Arc<Segment> {
     objects.put(&Path::from(name), built.bytes.clone().into()).await.unwrap();
-    let meta = built.meta(SegmentId::new(name), Tenant::default(), name);
+    let meta = built.written.meta(SegmentId::new(name), Tenant::default(), name);
     let store: Arc<dyn ObjectStore> = Arc::clone(objects) as _;
     Segment::open(meta, store, SegmentCache::new(1 << 24))
 }
@@ -289,7 +289,7 @@ fn check_round_trip(table: Table, counts: &[usize], seed: u64) {
     let batches: Vec<RecordBatch> =
         counts.iter().enumerate().map(|(i, n)| rows(table, *n, seed ^ (i as u64) << 40)).collect();
     let built = build(table, &batches, &settings()).unwrap();
-    assert_eq!(built.iter().map(|b| b.row_count).sum::<u64>(), counts.iter().sum::<usize>() as u64);
+    assert_eq!(built.iter().map(|b| b.written.row_count).sum::<u64>(), counts.iter().sum::<usize>() as u64);
     run(async {
         let objects = Arc::new(InMemory::new());
         let mut read = Vec::new();
@@ -344,9 +344,10 @@ fn segments_hold_one_bucket_and_are_sorted() {
     assert_eq!(built.len(), 2, "30 hours touch two days");
     let day = 24 * HOUR;
     for segment in &built {
-        assert_eq!(segment.bucket_start_unix_nano % day, 0);
-        assert!(segment.time_range.start_unix_nano() >= segment.bucket_start_unix_nano);
-        assert!(segment.time_range.end_unix_nano() <= segment.bucket_start_unix_nano + day);
+        let written = &segment.written;
+        assert_eq!(written.bucket_start_unix_nano % day, 0);
+        assert!(written.time_range.start_unix_nano() >= written.bucket_start_unix_nano);
+        assert!(written.time_range.end_unix_nano() <= written.bucket_start_unix_nano + day);
     }
 }
 
@@ -380,7 +381,7 @@ fn series_are_found_by_their_id() {
             let counts = series.rows().column_by_name("row_count").unwrap();
             let counts = counts.as_any().downcast_ref::<UInt64Array>().unwrap();
             assert!(counts.value(row) > 0);
-            assert_eq!(counts.iter().flatten().sum::<u64>(), built.row_count);
+            assert_eq!(counts.iter().flatten().sum::<u64>(), built.written.row_count);
         }
     });
 }
@@ -454,6 +455,29 @@ async fn published(objects: &Arc<InMemory>, table: Table, seeds: &[u64], rows_ea
     segments
 }
 
+async fn merge(inputs: &[Arc<Segment>], terms: &MergeTerms<'_>) -> crate::Result<BuiltSegment> {
+    let mut bytes = Vec::new();
+    let written = compaction::merge::merge(inputs, terms, &mut bytes).await?;
+    assert_eq!(written.file_bytes, bytes.len() as u64);
+    Ok(BuiltSegment { written, bytes: bytes.into() })
+}
+
+#[test]
+fn a_merge_that_the_disk_does_not_take_may_be_tried_again() {
+    run(async {
+        let objects = Arc::new(InMemory::new());
+        let mut inputs = published(&objects, Table::Logs, &[20, 21], 700).await;
+        let bucket = inputs[0].meta().bucket_start_unix_nano;
+        inputs.retain(|input| input.meta().bucket_start_unix_nano == bucket);
+        let whole = merge(&inputs, &terms()).await.unwrap().bytes.len();
+        for room in [0, whole / 2, whole - 1] {
+            let mut room = vec![0; room];
+            let error = compaction::merge::merge(&inputs, &terms(), &mut &mut room[..]).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        }
+    });
+}
+
 #[test]
 fn a_merge_has_the_rows_of_its_inputs_as_if_built_at_once() {
     run(async {
@@ -478,7 +502,7 @@ fn a_merge_has_the_rows_of_its_inputs_as_if_built_at_once() {
                 assert_eq!(comparable(&read), comparable(&other.read_wide().await.unwrap()), "{table}");
                 let (fields, at_once_fields) = (segment.schema().await.unwrap(), other.schema().await.unwrap());
                 assert_eq!(fields.fields(), at_once_fields.fields(), "{table}");
-                assert_eq!(merged.time_range, at_once[0].time_range);
+                assert_eq!(merged.written.time_range, at_once[0].written.time_range);
                 if let (Some(a), Some(b)) = (segment.series().await.unwrap(), other.series().await.unwrap()) {
                     assert_eq!(comparable(&[a.rows().clone()]), comparable(&[b.rows().clone()]), "{table}");
                 }
@@ -509,8 +533,8 @@ fn a_merge_of_old_counts_has_fewer_rows_that_count_the_same() {
             let counted = |rows: &RecordBatch| rollup::counted(table, rows).unwrap();
             assert_eq!(read.iter().map(counted).sum::<u64>(), 4 * counted(&step(0)), "{table}");
             let once = rollup::combined(table, vec![step(0)], i64::MIN).unwrap()[0].num_rows() as u64;
-            assert_eq!(merged.row_count, 2 * once, "{table}: a minute, and the step after it");
-            assert_eq!(merged.time_range, TimeRange::spanning(0, 60_000_000_000), "{table}");
+            assert_eq!(merged.written.row_count, 2 * once, "{table}: a minute, and the step after it");
+            assert_eq!(merged.written.time_range, TimeRange::spanning(0, 60_000_000_000), "{table}");
         }
     });
 }
@@ -564,8 +588,8 @@ fn the_index_finds_what_a_scan_finds() {
         .collect();
     let mut writer = text::TextIndexWriter::new().unwrap();
     texts.iter().for_each(|text| writer.add(text.as_deref()).unwrap());
-    let (words, filters) = writer.finish().unwrap();
-    let index = TextIndex::open(&words, filters.into(), texts.len()).unwrap();
+    let blobs = writer.finish().unwrap();
+    let index = TextIndex::open(&blobs.words, Some(&blobs.documents), blobs.filters.into(), texts.len()).unwrap();
     let (mut exact, mut narrowed) = (0, 0);
     let mut queries: Vec<TextQuery> = (0..250).map(|_| query(&mut rng, 0)).collect();
     queries.extend((0..20).map(|i| TextQuery::text(&format!("ID{}", i * 97))));

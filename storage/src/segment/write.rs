@@ -1,19 +1,24 @@
 //! Rows -> the bytes of segment files.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    io::{self, Write},
+    time::Duration,
+};
 
 use arrow::{
     array::{Array, AsArray, RecordBatch},
     datatypes::Int32Type,
 };
 use bytes::Bytes;
-use parquet::{arrow::ArrowWriter, file::metadata::KeyValue};
+use parquet::{arrow::ArrowWriter, errors::ParquetError, file::metadata::KeyValue};
 use serde::{Deserialize, Serialize};
 
 use super::{
     BlobPlace, Flush, Lineage, SegmentId, SegmentMeta, SeriesTable, checksum,
     gather::Gather,
     order::{self, Key},
+    output::{Output, unwritten},
     properties::writer_properties,
     shred::{Shredder, row_schema},
     text::TextIndexWriter,
@@ -31,13 +36,13 @@ use crate::{
 /// Rows gathered and written at a time: they fit the processor's caches.
 pub(crate) const CHUNK_ROWS: usize = 8192;
 
-/// A segment's file, complete, and what the catalog will say about it.
-#[derive(Clone)]
-pub struct BuiltSegment {
+/// What the catalog will say about a segment that was written.
+#[derive(Clone, Debug)]
+pub struct WrittenSegment {
     /// The table the rows belong to.
     pub table: Table,
-    /// The whole file.
-    pub bytes: Bytes,
+    /// Length of the file.
+    pub file_bytes: u64,
     /// See [`SegmentMeta::tail_bytes`].
     pub tail_bytes: u64,
     /// Rows in it. Never 0.
@@ -50,18 +55,22 @@ pub struct BuiltSegment {
     pub trace_filter: Option<BlobPlace>,
 }
 
+/// A segment's file, complete, in memory.
+#[derive(Clone)]
+pub struct BuiltSegment {
+    /// What it holds.
+    pub written: WrittenSegment,
+    /// The whole file.
+    pub bytes: Bytes,
+}
+
 impl fmt::Debug for BuiltSegment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BuiltSegment")
-            .field("table", &self.table)
-            .field("file_bytes", &self.bytes.len())
-            .field("row_count", &self.row_count)
-            .field("time_range", &self.time_range)
-            .finish_non_exhaustive()
+        f.debug_struct("BuiltSegment").field("written", &self.written).finish_non_exhaustive()
     }
 }
 
-impl BuiltSegment {
+impl WrittenSegment {
     /// What the catalog keeps once the file lies at `path`.
     pub fn meta(&self, id: SegmentId, tenant: Tenant, path: impl Into<String>) -> SegmentMeta {
         SegmentMeta {
@@ -69,7 +78,7 @@ impl BuiltSegment {
             tenant,
             table: self.table,
             path: path.into(),
-            file_bytes: self.bytes.len() as u64,
+            file_bytes: self.file_bytes,
             tail_bytes: self.tail_bytes,
             row_count: self.row_count,
             time_range: self.time_range,
@@ -104,7 +113,8 @@ pub(crate) fn build_flush(
         .enumerate()
         .map(|(part, (bucket_start_unix_nano, keys))| {
             let layout = Layout { has_even_times: order::has_even_times(&keys), ..layout.clone() };
-            let mut writer = SegmentWriter::new(table, bucket_start_unix_nano, &layout, settings)?;
+            let mut bytes = Vec::new();
+            let mut writer = SegmentWriter::new(table, bucket_start_unix_nano, &layout, settings, &mut bytes)?;
             writer.lineage = flush.map(|flush| flush.lineage(part, parts));
             let mut positions = Vec::with_capacity(CHUNK_ROWS);
             for chunk in keys.chunks(CHUNK_ROWS) {
@@ -117,7 +127,8 @@ pub(crate) fn build_flush(
                 let places: Vec<_> = runs.iter().map(|run| run.last).collect();
                 SeriesTable::gather(table, batches, &runs, &places)
             });
-            writer.finish(series.transpose()?.as_ref())
+            let written = writer.finish(series.transpose()?.as_ref())?;
+            Ok(BuiltSegment { written, bytes: bytes.into() })
         })
         .collect()
 }
@@ -181,7 +192,7 @@ pub(super) struct Description {
 }
 
 /// Version of the file format; see `docs/format/segment.md`.
-pub(crate) const FORMAT_VERSION: u16 = 2;
+pub(crate) const FORMAT_VERSION: u16 = 3;
 
 /// One index inside the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,6 +210,8 @@ pub(super) fn trace_filter(blobs: &[Blob]) -> Option<BlobPlace> {
 }
 
 pub(super) const TEXT_WORDS: &str = "text.words";
+/// Not before format 3.
+pub(super) const TEXT_DOCUMENTS: &str = "text.documents";
 pub(super) const TEXT_FILTERS: &str = "text.filters";
 /// In format 1, without pages.
 pub(super) const TRACES_1: &str = "traces";
@@ -216,14 +229,14 @@ pub(crate) struct Layout {
 }
 
 /// Writes one segment: its rows in order, then its indexes.
-pub(crate) struct SegmentWriter {
+pub(crate) struct SegmentWriter<'a> {
     table: Table,
     bucket_start_unix_nano: i64,
     row_count: u64,
     /// Of the rows so far.
     time_range: Option<TimeRange>,
     shredder: Shredder,
-    parquet: ArrowWriter<Vec<u8>>,
+    parquet: ArrowWriter<Output<'a>>,
     text: Option<TextIndexWriter>,
     traces: Option<TraceFilterWriter>,
     blobs: Vec<Blob>,
@@ -231,12 +244,14 @@ pub(crate) struct SegmentWriter {
     pub(crate) lineage: Option<Lineage>,
 }
 
-impl SegmentWriter {
+impl<'a> SegmentWriter<'a> {
+    /// Writes to `sink` as rows come.
     pub(crate) fn new(
         table: Table,
         bucket_start_unix_nano: i64,
         layout: &Layout,
         settings: &config::Storage,
+        sink: &'a mut (dyn Write + Send),
     ) -> Result<Self> {
         let shredder = Shredder::new(table, &layout.attributes);
         let schema = std::sync::Arc::clone(shredder.schema());
@@ -248,7 +263,7 @@ impl SegmentWriter {
             time_range: None,
             text: (table == Table::Logs).then(TextIndexWriter::new).transpose()?,
             traces: schema.index_of("trace_id").is_ok().then(TraceFilterWriter::default),
-            parquet: ArrowWriter::try_new(Vec::new(), schema, Some(properties))?,
+            parquet: ArrowWriter::try_new(Output::new(sink), schema, Some(properties)).map_err(write_error)?,
             shredder,
             blobs: Vec::new(),
             zstd_level: settings.zstd_level,
@@ -270,17 +285,18 @@ impl SegmentWriter {
         if let Some(traces) = &mut self.traces {
             traces.add(order::column(rows, "trace_id")?.as_fixed_size_binary());
         }
-        Ok(self.parquet.write(&self.shredder.shred(rows)?)?)
+        self.parquet.write(&self.shredder.shred(rows)?).map_err(write_error)
     }
 
-    /// The file. `series` is that of the rows written, for tables that have one.
-    pub(crate) fn finish(mut self, series: Option<&SeriesTable>) -> Result<BuiltSegment> {
+    /// Completes the file. `series` is that of the rows written, for tables that have one.
+    pub(crate) fn finish(mut self, series: Option<&SeriesTable>) -> Result<WrittenSegment> {
         let time_range = self.time_range.ok_or_else(|| Error::internal("a segment without rows"))?;
-        self.parquet.flush()?;
+        self.parquet.flush().map_err(write_error)?;
         if let Some(text) = self.text.take() {
-            let (words, filters) = text.finish()?;
-            self.put(TEXT_WORDS, &words)?;
-            self.put(TEXT_FILTERS, &filters)?;
+            let blobs = text.finish()?;
+            self.put(TEXT_WORDS, &blobs.words)?;
+            self.put(TEXT_DOCUMENTS, &blobs.documents)?;
+            self.put(TEXT_FILTERS, &blobs.filters)?;
         }
         if let Some(traces) = self.traces.take() {
             self.put(TRACE_PAGES, &traces.finish())?;
@@ -289,9 +305,8 @@ impl SegmentWriter {
             let blob = series.encode(self.zstd_level)?;
             self.put(SERIES, &blob)?;
         }
-        self.parquet.sync().map_err(|error| Error::internal("a segment in memory").with_source(error))?;
-        let covered = self.parquet.inner().len();
-        let checksums = checksum::blocks(self.parquet.inner());
+        self.parquet.sync().map_err(unwritten)?;
+        let (covered_bytes, checksums) = self.parquet.inner_mut().begin_tail();
         self.put(CHECKSUMS, &checksums)?;
         let Self { table, row_count, bucket_start_unix_nano, .. } = self;
         let trace_filter = trace_filter(&self.blobs);
@@ -303,7 +318,7 @@ impl SegmentWriter {
             min_unix_nano: time_range.start_unix_nano(),
             max_unix_nano: time_range.end_unix_nano().saturating_sub(1),
             bucket_start_unix_nano,
-            covered_bytes: covered as u64,
+            covered_bytes,
             blobs: self.blobs,
             lineage: self.lineage,
         };
@@ -312,12 +327,11 @@ impl SegmentWriter {
         self.parquet.append_key_value_metadata(KeyValue::new(DESCRIPTION_KEY.to_owned(), description));
         self.parquet
             .append_key_value_metadata(KeyValue::new(checksum::TAIL_KEY.to_owned(), checksum::tail_placeholder()));
-        let mut bytes = self.parquet.into_inner()?;
-        checksum::seal(&mut bytes, covered)?;
-        Ok(BuiltSegment {
+        let tail_bytes = self.parquet.into_inner().map_err(write_error)?.finish()?;
+        Ok(WrittenSegment {
             table,
-            tail_bytes: (bytes.len() - covered) as u64,
-            bytes: bytes.into(),
+            file_bytes: covered_bytes + tail_bytes,
+            tail_bytes,
             row_count,
             time_range,
             bucket_start_unix_nano,
@@ -327,9 +341,20 @@ impl SegmentWriter {
 
     fn put(&mut self, name: &str, blob: &[u8]) -> Result<()> {
         let offset = self.parquet.bytes_written() as u64;
-        self.parquet.write_all(blob).map_err(|error| Error::internal("a segment in memory").with_source(error))?;
+        self.parquet.write_all(blob).map_err(unwritten)?;
         let crc32c = crc32c::crc32c(blob);
         self.blobs.push(Blob { name: name.to_owned(), offset, length: blob.len() as u64, crc32c });
         Ok(())
+    }
+}
+
+/// What a failed write says: the disk did not take it, or there is a bug.
+fn write_error(error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(source) => match source.downcast::<io::Error>() {
+            Ok(error) => unwritten(*error),
+            Err(source) => ParquetError::External(source).into(),
+        },
+        error => error.into(),
     }
 }

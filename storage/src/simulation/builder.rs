@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    io::Write,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -17,7 +18,7 @@ use crate::{
     files::FileSystem as _,
     model::{Table, Tenant, TimeRange},
     schema,
-    segment::{BuiltSegment, Flush, Lineage, Segment, SegmentId, SegmentMeta, describe::Described},
+    segment::{BuiltSegment, Flush, Lineage, Segment, SegmentId, SegmentMeta, WrittenSegment, describe::Described},
 };
 
 #[derive(Clone, Debug)]
@@ -48,15 +49,17 @@ impl CheapBuilder {
         let mut all = self.all();
         let number = all.len() as u64 + 1;
         all.insert(number, Kept { table, bucket_start_unix_nano, rows: rows.to_vec(), lineage });
-        BuiltSegment {
+        let bytes = Bytes::from(number.to_le_bytes().repeat(100));
+        let written = WrittenSegment {
             table,
-            bytes: Bytes::from(number.to_le_bytes().repeat(100)),
+            file_bytes: bytes.len() as u64,
             tail_bytes: 8,
             row_count: rows.iter().map(|rows| rows.num_rows() as u64).sum(),
             time_range: TimeRange::spanning(0, 1),
             bucket_start_unix_nano,
             trace_filter: None,
-        }
+        };
+        BuiltSegment { written, bytes }
     }
 
     fn kept(&self, path: &str) -> Result<Kept> {
@@ -111,7 +114,12 @@ impl SegmentBuilder for CheapBuilder {
         Ok(parts.map(|(part, (bucket, rows))| self.one(table, bucket, rows, flush.lineage(part, count))).collect())
     }
 
-    async fn merge(&self, inputs: &[Arc<Segment>], terms: &MergeTerms<'_>) -> Result<BuiltSegment> {
+    async fn merge(
+        &self,
+        inputs: &[Arc<Segment>],
+        terms: &MergeTerms<'_>,
+        sink: &mut (dyn Write + Send),
+    ) -> Result<WrittenSegment> {
         let (mut rows, mut lineages) = (Vec::new(), Vec::new());
         for input in inputs {
             // Others get a turn while a merge reads.
@@ -122,6 +130,8 @@ impl SegmentBuilder for CheapBuilder {
         let origins = inputs.iter().zip(&lineages).map(|(input, lineage)| (&input.meta().id, Some(lineage)));
         let lineage = Lineage::merged(terms.made.unwrap_or_default(), origins);
         let meta = inputs[0].meta();
-        Ok(self.one(meta.table, meta.bucket_start_unix_nano, &rows, lineage))
+        let BuiltSegment { written, bytes } = self.one(meta.table, meta.bucket_start_unix_nano, &rows, lineage);
+        sink.write_all(&bytes).map_err(|error| Error::unavailable("no room").with_source(error))?;
+        Ok(written)
     }
 }

@@ -17,7 +17,7 @@ use object_store::{
 };
 
 use super::chance::Chance;
-use crate::files::{AppendFile, FileSystem, TEMPORARY_SUFFIX};
+use crate::files::{AppendFile, FileSystem, NewFile, TEMPORARY_SUFFIX};
 
 const SECTOR: usize = 512;
 
@@ -204,26 +204,8 @@ impl FileSystem for SimulatedDisk {
         Ok(Box::new(SimulatedAppend { disk: self.clone(), path: path.to_owned() }))
     }
 
-    fn put_durable(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.state();
-        if state.files.contains_key(path) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let temporary = format!("{path}{TEMPORARY_SUFFIX}");
-        let part = state.part(bytes).to_vec();
-        state.files.insert(temporary.clone(), SimulatedFile { content: part, ..SimulatedFile::default() });
-        state.dies()?;
-        state.fails(state.faults.put, io::ErrorKind::StorageFull)?;
-        let mut whole = SimulatedFile { content: bytes.to_vec(), ..SimulatedFile::default() };
-        whole.sync();
-        state.files.insert(temporary.clone(), whole.clone());
-        state.dies()?;
-        state.files.remove(&temporary);
-        state.files.insert(path.to_owned(), whole);
-        state.dies()?;
-        state.fails(state.faults.put, io::ErrorKind::Other)?;
-        state.sync_names();
-        Ok(())
+    fn begin(&self, path: &str) -> io::Result<Box<dyn NewFile>> {
+        Ok(Box::new(SimulatedNew { disk: self.clone(), path: path.to_owned(), content: Vec::new() }))
     }
 
     fn list(&self, directory: &str) -> io::Result<Vec<(String, u64)>> {
@@ -256,6 +238,49 @@ impl FileSystem for SimulatedDisk {
 
     fn free_bytes(&self) -> io::Result<u64> {
         Ok(self.state().free_bytes)
+    }
+}
+
+/// What is written reaches the disk when it is published; dying there leaves any part of it.
+#[derive(Debug)]
+struct SimulatedNew {
+    disk: SimulatedDisk,
+    path: String,
+    content: Vec<u8>,
+}
+
+impl io::Write for SimulatedNew {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.content.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl NewFile for SimulatedNew {
+    fn publish(self: Box<Self>) -> io::Result<()> {
+        let Self { disk, path, content } = *self;
+        let mut state = disk.state();
+        if state.files.contains_key(&path) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let temporary = format!("{path}{TEMPORARY_SUFFIX}");
+        let part = state.part(&content).to_vec();
+        state.files.insert(temporary.clone(), SimulatedFile { content: part, ..SimulatedFile::default() });
+        state.dies()?;
+        state.fails(state.faults.put, io::ErrorKind::StorageFull)?;
+        let mut whole = SimulatedFile { content, ..SimulatedFile::default() };
+        whole.sync();
+        state.files.insert(temporary.clone(), whole.clone());
+        state.dies()?;
+        state.files.remove(&temporary);
+        state.files.insert(path, whole);
+        state.dies()?;
+        state.fails(state.faults.put, io::ErrorKind::Other)?;
+        state.sync_names();
+        Ok(())
     }
 }
 
