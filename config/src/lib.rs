@@ -26,8 +26,8 @@ pub use self::{
     layers::Flag,
     memory::machine_memory_bytes,
     settings::{
-        Alert, Auth, Cause, Compaction, Config, Ingest, Listen, LogFormat, Memory, Objective, Query, Retention, Role,
-        Rollup, Storage, Telemetry, Token,
+        Alert, Auth, Cause, Compaction, Config, Ingest, Listen, LogFormat, Memory, Objective, Query, Retention,
+        RetentionRule, Role, Rollup, RuleTable, Severity, Storage, Telemetry, Token,
     },
     units::{Age, Budget, ByteSize, Listener},
 };

@@ -1,6 +1,6 @@
 //! One struct of plain data per room; `default.toml` has every key with its default and meaning, in this order.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -197,6 +197,53 @@ pub struct Retention {
     pub metrics: Age,
     #[serde(with = "units::duration")]
     pub interval: Duration,
+    pub rules: Vec<RetentionRule>,
+}
+
+/// How long some rows are kept, apart from the others of their table. A row meets a rule that it meets all conditions of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionRule {
+    /// Where the rows are.
+    pub table: RuleTable,
+    /// How long they are kept.
+    pub keep: Age,
+    /// Name of their service; with `*` at its end, its beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Name of their metric; with `*` at its end, its beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
+    /// Log records of lower severity than this; not those without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity_below: Option<Severity>,
+    /// Attributes of the row or its resource, as text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// What a retention rule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleTable {
+    /// `logs`.
+    Logs,
+    /// `spans`.
+    Spans,
+    /// `metrics`, `histograms`, `exponential_histograms`, `summaries`, `exemplars`.
+    Metrics,
+}
+
+/// OpenTelemetry's ranges of severity numbers, by the lowest of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "named by OpenTelemetry's log data model")]
+pub enum Severity {
+    Debug = 5,
+    Info = 9,
+    Warn = 13,
+    Error = 17,
+    Fatal = 21,
 }
 
 /// Limits of what is asked.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
-use crate::{Age, Budget, ByteSize, Config, Listener};
+use crate::{Age, Budget, ByteSize, Config, Listener, RuleTable};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -22,6 +22,7 @@ pub(crate) fn violations(config: &Config) -> Vec<Violation> {
     auth(config, &mut rules);
     sizes(config, &mut rules);
     durations(config, &mut rules);
+    retention(config, &mut rules);
     counts(config, &mut rules);
     targets(config, &mut rules);
     rules.0
@@ -152,6 +153,31 @@ fn durations(config: &Config, rules: &mut Rules) {
             Age::Forever => true,
         };
         rules.require(sane, key, "1m to 100years, or \"forever\"");
+    }
+}
+
+fn retention(config: &Config, rules: &mut Rules) {
+    for (i, rule) in config.retention.rules.iter().enumerate() {
+        let (of_logs, of_metrics) = (rule.table == RuleTable::Logs, rule.table == RuleTable::Metrics);
+        let has_condition = rule.service.is_some()
+            || rule.metric.is_some()
+            || rule.severity_below.is_some()
+            || !rule.attributes.is_empty();
+        let sane = |age: Duration| (60 * Duration::from_secs(1)..=36_500 * DAY).contains(&age);
+        let fits = [
+            (has_condition, "at least one of service, metric, severity_below, attributes"),
+            (rule.metric.is_none() || of_metrics, "metric only with table = \"metrics\""),
+            (rule.severity_below.is_none() || of_logs, "severity_below only with table = \"logs\""),
+            (rule.attributes.is_empty() || !of_metrics, "attributes only with table = \"logs\" or \"spans\""),
+            (
+                matches!(rule.keep, Age::Forever) || matches!(rule.keep, Age::Limited(age) if sane(age)),
+                "keep of 1m to 100years, or \"forever\"",
+            ),
+        ];
+        for (_, allowed) in fits.into_iter().filter(|(fits, _)| !fits) {
+            let found = Some(format!("rule {} of {:?}", i + 1, rule.table));
+            rules.0.push(Violation { key: "retention.rules", found, allowed: allowed.to_owned() });
+        }
     }
 }
 

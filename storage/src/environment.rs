@@ -15,6 +15,7 @@ use crate::{
     model::Table,
     random::Random,
     recover::refuse_later_log,
+    retention::ExpiredRows,
     segment::{self, BuiltSegment, Flush, Made, Segment, WrittenSegment},
 };
 
@@ -56,6 +57,8 @@ pub struct MergeTerms<'a> {
     pub fine_from_unix_nano: i64,
     /// Makes the file say what it replaces.
     pub made: Option<Made>,
+    /// Rows that are left out.
+    pub expired: Option<&'a ExpiredRows>,
 }
 
 /// Parquet with its indexes: [`segment::build`] and [`compaction::merge`].

@@ -1,18 +1,19 @@
 //! What runs by itself: flushes by age and size, the look at the disk, merges, retention, deletion; and the end of it all.
 
 use std::{
-    sync::{Arc, PoisonError, Weak, atomic::Ordering},
+    collections::{HashMap, HashSet},
+    sync::{Arc, MutexGuard, PoisonError, Weak, atomic::Ordering},
     time::Duration,
 };
 
 use crate::{
     catalog::Publication,
-    compaction::{self, plan::Merge},
+    compaction::{self, merge, plan::Merge},
     environment::{MergeTerms, Threads},
     error::{Error, ErrorKind, Result},
     flush::unwritten,
     model::{Table, Tenant},
-    retention::{self, Retired},
+    retention::{self, Due, ExpiredRows, Passed, Retired},
     rollup,
     segment::{Segment, SegmentId, SegmentMeta},
     store::{Place, Store, wall_offset_nano},
@@ -130,20 +131,24 @@ impl Store {
         let started = self.environment.clock.monotonic();
         let rows: u64 = inputs.iter().map(|segment| segment.meta().row_count).sum();
         let bytes: u64 = inputs.iter().map(|segment| segment.meta().file_bytes).sum();
-        let merged = self.write_merged(place, inputs, rows).await?;
+        let merged = self.write_merged(place, inputs, rows, None).await?;
         self.exchange(place, &merge.inputs, vec![merged]).await?;
         let taken = self.environment.clock.monotonic() - started;
         metrics::histogram!("rootline_compaction_seconds", "table" => place.1.name()).record(taken.as_secs_f64());
         metrics::counter!("rootline_compaction_rows_total", "table" => place.1.name()).increment(rows);
         metrics::counter!("rootline_compaction_bytes_total", "table" => place.1.name()).increment(bytes);
-        if self.environment.threads == Threads::Own {
-            self.environment.clock.sleep(compaction::plan::pause(bytes, taken, &self.config.compaction)).await;
-        }
+        self.keep_to_rate(bytes, started).await;
         Ok(())
     }
 
-    /// Writes the one segment that has the rows of all `inputs`.
-    async fn write_merged(&self, place: &Place, inputs: Vec<Arc<Segment>>, rows: u64) -> Result<SegmentMeta> {
+    /// Writes the one segment that has the `rows` rows of all `inputs`, those aside that have expired.
+    async fn write_merged(
+        &self,
+        place: &Place,
+        inputs: Vec<Arc<Segment>>,
+        rows: u64,
+        expired: Option<ExpiredRows>,
+    ) -> Result<SegmentMeta> {
         let (tenant, table) = place.clone();
         let bucket = inputs.first().map_or(0, |input| input.meta().bucket_start_unix_nano);
         let (id, path) = self.new_segment(&tenant, table, bucket);
@@ -152,7 +157,8 @@ impl Store {
         let (fine_from_unix_nano, made) = (self.fine_from_unix_nano(), Some(self.next_made()));
         let write = async move {
             let memory_bytes = config.compaction.memory.as_usize();
-            let terms = MergeTerms { settings: &config.storage, memory_bytes, fine_from_unix_nano, made };
+            let expired = expired.as_ref();
+            let terms = MergeTerms { settings: &config.storage, memory_bytes, fine_from_unix_nano, made, expired };
             let mut file = files.begin(&path).map_err(|error| unwritten(&path, error))?;
             let written = builder.merge(&inputs, &terms, &mut file).await?;
             // Counts of one key become one row; the builder sees that none is lost.
@@ -172,7 +178,7 @@ impl Store {
         self.environment.clock.now_unix_nano().saturating_sub(age)
     }
 
-    /// Drops segments that have outlived their table's age.
+    /// Drops segments and rows that have outlived their age.
     pub(crate) async fn expire(&self) -> Result<()> {
         let _one = self.exchanging.lock().await;
         if !retention::is_clock_trusted(self.wall_offset_nano, wall_offset_nano(&self.environment)) {
@@ -180,14 +186,18 @@ impl Store {
             return Ok(());
         }
         let now = self.environment.clock.now_unix_nano();
-        let expired: Vec<(Place, Vec<SegmentId>)> = {
-            let view = self.view();
-            let expired = |segments: &[Arc<Segment>]| {
-                retention::expired_segments(segments.iter().map(|s| s.meta()), &self.config.retention, now)
-            };
-            view.tables.iter().map(|(place, table)| (place.clone(), expired(&table.segments))).collect()
-        };
-        for (place, expired) in expired {
+        let live: Vec<(Place, Vec<Arc<Segment>>)> =
+            self.view().tables.iter().map(|(place, table)| (place.clone(), table.segments.to_vec())).collect();
+        self.forget_looked_at(&live);
+        for (place, segments) in live {
+            let mut expired = Vec::new();
+            for segment in segments {
+                match retention::due(segment.meta(), &self.config.retention, now) {
+                    Due::Nothing => {}
+                    Due::Whole => expired.push(segment.meta().id.clone()),
+                    Due::Rows(rows) => self.expire_rows(&place, segment, rows).await?,
+                }
+            }
             if !expired.is_empty() {
                 metrics::counter!("rootline_expired_segments_total", "table" => place.1.name())
                     .increment(expired.len() as u64);
@@ -195,6 +205,52 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Rewrites a segment without the rows that retention rules say are too old, once for each age that it passes.
+    async fn expire_rows(&self, place: &Place, segment: Arc<Segment>, expired: ExpiredRows) -> Result<()> {
+        let id = segment.meta().id.clone();
+        if self.is_closed() || self.looked_at().get(&id) == Some(&expired.passed()) {
+            return Ok(());
+        }
+        let started = self.environment.clock.monotonic();
+        let (rows, bytes, passed) = (segment.meta().row_count, segment.meta().file_bytes, expired.passed());
+        let (counted, by) = (Arc::clone(&segment), expired.clone());
+        let kept = self.environment.threads.aside(async move { merge::count_kept(&counted, &by).await }).await?;
+        let added = match kept {
+            0 => Vec::new(),
+            kept if kept == rows => {
+                self.looked_at().insert(id, passed);
+                return Ok(());
+            }
+            kept => vec![self.write_merged(place, vec![segment], kept, Some(expired)).await?],
+        };
+        let ids: Vec<_> = added.iter().map(|meta| meta.id.clone()).collect();
+        self.exchange(place, &[id], added).await?;
+        self.looked_at().extend(ids.into_iter().map(|id| (id, passed.clone())));
+        metrics::counter!("rootline_expired_rows_total", "table" => place.1.name()).increment(rows - kept);
+        self.keep_to_rate(bytes, started).await;
+        Ok(())
+    }
+
+    /// Segments that were looked at for their expired rows, and which ages they had passed then. After a start each is looked
+    /// at once more.
+    fn looked_at(&self) -> MutexGuard<'_, HashMap<SegmentId, Passed>> {
+        self.looked_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget_looked_at(&self, live: &[(Place, Vec<Arc<Segment>>)]) {
+        let live: HashSet<_> =
+            live.iter().flat_map(|(_, segments)| segments).map(|segment| &segment.meta().id).collect();
+        self.looked_at().retain(|id, _| live.contains(id));
+    }
+
+    /// Waits until so many bytes may have been read since `started`.
+    async fn keep_to_rate(&self, bytes: u64, started: Duration) {
+        if self.environment.threads == Threads::Own {
+            let taken = self.environment.clock.monotonic() - started;
+            self.environment.clock.sleep(compaction::plan::pause(bytes, taken, &self.config.compaction)).await;
+        }
     }
 
     /// Puts segments in the place of others, first in the catalog, then before the eyes of readers.

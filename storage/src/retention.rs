@@ -1,31 +1,45 @@
-//! Old rows go: which segments have expired (pure), and when a file that nobody lists any more may be deleted.
+//! Old rows go: which segments have expired, as a whole or in part (pure), and when a file that nobody lists any more may
+//! be deleted.
+
+mod rules;
 
 use std::{sync::Arc, time::Duration};
 
 use config::Age;
 
+pub(crate) use self::rules::{ExpiredRows, Passed};
 use crate::{
     model::Table,
-    segment::{Segment, SegmentId, SegmentMeta},
+    segment::{Segment, SegmentMeta},
 };
 
-/// Live segments whose youngest row is older than its table's age.
-pub(crate) fn expired_segments<'a>(
-    segments: impl IntoIterator<Item = &'a SegmentMeta>,
-    settings: &config::Retention,
-    now_unix_nano: i64,
-) -> Vec<SegmentId> {
-    segments
-        .into_iter()
-        .filter(|meta| match age(meta.table, settings) {
-            Age::Forever => false,
-            Age::Limited(age) => {
-                let age = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
-                meta.time_range.end_unix_nano().saturating_add(age) <= now_unix_nano
-            }
-        })
-        .map(|meta| meta.id.clone())
-        .collect()
+/// What retention does with a segment.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// Its rows stay.
+    Nothing,
+    /// All its rows are too old.
+    Whole,
+    /// Those that these rules say are too old.
+    Rows(ExpiredRows),
+}
+
+/// What is due by now. A segment's rows are as old as its youngest one: it is looked at once for each age, not row by row.
+pub(crate) fn due(meta: &SegmentMeta, settings: &config::Retention, now_unix_nano: i64) -> Due {
+    let has_passed = |age: Age| match age {
+        Age::Forever => false,
+        Age::Limited(age) => {
+            let age = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
+            meta.time_range.end_unix_nano().saturating_add(age) <= now_unix_nano
+        }
+    };
+    let rules = rules::of(meta.table, settings).map(|rule| (rule.clone(), has_passed(rule.keep))).collect();
+    let rows = ExpiredRows::new(rules, has_passed(age(meta.table, settings)));
+    match rows.passed().count() {
+        0 => Due::Nothing,
+        passed if passed == rows.passed().0.len() => Due::Whole,
+        _ => Due::Rows(rows),
+    }
 }
 
 const fn age(table: Table, settings: &config::Retention) -> Age {
@@ -71,13 +85,16 @@ impl Retired {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Tenant, TimeRange};
+    use crate::{
+        model::{Tenant, TimeRange},
+        segment::SegmentId,
+    };
 
     const DAY: i64 = 86_400_000_000_000;
 
-    fn meta(id: &str, table: Table, newest_day: i64) -> SegmentMeta {
+    fn meta(table: Table, newest_day: i64) -> SegmentMeta {
         SegmentMeta {
-            id: SegmentId::new(id),
+            id: SegmentId::new("a"),
             tenant: Tenant::default(),
             table,
             path: String::new(),
@@ -91,20 +108,42 @@ mod tests {
         }
     }
 
+    fn dues(settings: &config::Retention, segments: &[SegmentMeta], now: i64) -> Vec<&'static str> {
+        let named = |meta| match due(meta, settings, now) {
+            Due::Nothing => "nothing",
+            Due::Whole => "whole",
+            Due::Rows(_) => "rows",
+        };
+        segments.iter().map(named).collect()
+    }
+
     #[test]
     fn a_segment_expires_with_its_youngest_row() {
         let settings = config::Config::default().retention;
-        let segments = [
-            meta("old log", Table::Logs, 5),
-            meta("young log", Table::Logs, 11),
-            meta("old span", Table::Spans, 1),
-            meta("metric", Table::Metrics, 5),
-        ];
-        let expired = expired_segments(&segments, &settings, 40 * DAY);
-        assert_eq!(expired, [SegmentId::new("old log"), SegmentId::new("old span")]);
+        let segments = [meta(Table::Logs, 5), meta(Table::Logs, 11), meta(Table::Spans, 1), meta(Table::Metrics, 5)];
+        assert_eq!(dues(&settings, &segments, 40 * DAY), ["whole", "nothing", "whole", "nothing"]);
         let forever = config::Retention { logs: Age::Forever, spans: Age::Forever, ..settings };
-        assert!(expired_segments(&segments, &forever, 40 * DAY).is_empty());
-        assert!(expired_segments(&segments, &forever, i64::MIN).is_empty());
+        assert_eq!(dues(&forever, &segments, 40 * DAY), ["nothing"; 4]);
+        assert_eq!(dues(&forever, &segments, i64::MIN), ["nothing"; 4]);
+    }
+
+    #[test]
+    fn rules_make_some_rows_go_earlier_or_later() {
+        let rule = |table, days: u64| config::RetentionRule {
+            table,
+            keep: Age::Limited(Duration::from_secs(days * 86_400)),
+            service: Some("a".to_owned()),
+            metric: None,
+            severity_below: None,
+            attributes: std::collections::BTreeMap::new(),
+        };
+        let rules = vec![rule(config::RuleTable::Logs, 3), rule(config::RuleTable::Logs, 60)];
+        let settings = config::Retention { rules, ..config::Config::default().retention };
+        let segments = [meta(Table::Logs, 0), meta(Table::Spans, 0), meta(Table::LogPatterns, 0)];
+        assert_eq!(dues(&settings, &segments, 3 * DAY), ["nothing"; 3]);
+        assert_eq!(dues(&settings, &segments, 4 * DAY), ["rows", "nothing", "nothing"]);
+        assert_eq!(dues(&settings, &segments, 31 * DAY), ["rows", "whole", "whole"]);
+        assert_eq!(dues(&settings, &segments, 61 * DAY), ["whole"; 3]);
     }
 
     #[test]

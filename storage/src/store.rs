@@ -25,9 +25,9 @@ use crate::{
     error::{Error, Result},
     memtable::{self, Memtable},
     model::{Table, Tenant},
-    retention::Retired,
+    retention::{Passed, Retired},
     rollup::AllRollups,
-    segment::{Made, Segment, SegmentCache},
+    segment::{Made, Segment, SegmentCache, SegmentId},
     snapshot::{Snapshot, TableSnapshot},
     status::{Recovery, Status, TableStatus},
     wal::{Committed, Wal, log::Log},
@@ -63,6 +63,8 @@ pub(crate) struct Store {
     pub(crate) exchanging: tokio::sync::Mutex<()>,
     pub(crate) flush_wanted: Arc<Notify>,
     pub(crate) retired: Mutex<Vec<Retired>>,
+    /// See `maintenance`.
+    pub(crate) looked_at: Mutex<HashMap<SegmentId, Passed>>,
     pub(crate) disk_free_bytes: AtomicU64,
     pub(crate) is_disk_full: AtomicBool,
     /// Files made since the start.
@@ -223,6 +225,7 @@ impl Store {
             exchanging: tokio::sync::Mutex::default(),
             flush_wanted: Arc::default(),
             retired: Mutex::default(),
+            looked_at: Mutex::default(),
             disk_free_bytes: AtomicU64::new(u64::MAX),
             is_disk_full: AtomicBool::new(false),
             files_made: AtomicU64::new(0),

@@ -1,5 +1,6 @@
 //! The store on a real disk, as the server runs it.
 
+mod expiry;
 mod newer;
 
 use std::{sync::Arc, time::Duration};

@@ -58,7 +58,7 @@ fn unknown_keys_name_themselves_their_source_and_what_is_known() {
     assert!(lines[1].starts_with("ingest.dedupe (environment variable ROOTLINE__INGEST__DEDUPE): unknown key"));
     assert_eq!(
         lines[2],
-        "retention.traces (rootline.toml): unknown key, expected one of interval, logs, metrics, spans"
+        "retention.traces (rootline.toml): unknown key, expected one of interval, logs, metrics, rules, spans"
     );
 }
 
@@ -119,4 +119,23 @@ fn tokens_are_checked_and_never_printed() {
 fn the_manual_has_every_key_and_default() {
     let manual = include_str!("../../../docs/configuration.md");
     assert!(manual.contains(&format!("```toml\n{}```", crate::DEFAULT_TOML)), "`make docs` copies the defaults");
+}
+
+#[test]
+fn retention_rules_say_what_they_lack() {
+    let rule = |rest: &str| format!("[[retention.rules]]\nkeep = \"3d\"\n{rest}");
+    let config = from(&rule("table = \"logs\"\nseverity_below = \"info\"\nattributes = { a = \"b\" }"), &[], &[]);
+    let config = config.expect("a rule with conditions");
+    assert_eq!(config.retention.rules[0].severity_below, Some(crate::Severity::Info));
+    for (wrong, expected) in [
+        ("table = \"logs\"", "at least one of service, metric, severity_below, attributes"),
+        ("table = \"logs\"\nmetric = \"a\"", "metric only with table = \"metrics\""),
+        ("table = \"spans\"\nseverity_below = \"info\"", "severity_below only with table = \"logs\""),
+        ("table = \"metrics\"\nattributes = { a = \"b\" }", "attributes only with"),
+        ("table = \"metric\"\nservice = \"a\"", "expected one of logs, spans, metrics"),
+        ("table = \"logs\"\nservices = \"a\"", "unknown"),
+    ] {
+        let message = refusal(&rule(wrong), &[]);
+        assert!(message.contains(expected) && message.contains("retention.rules"), "{wrong}: {message}");
+    }
 }

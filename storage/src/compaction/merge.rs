@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, io::Write, sync::Arc};
 
-use arrow::array::RecordBatch;
+use arrow::{array::RecordBatch, compute::filter_record_batch};
 use futures::TryStreamExt;
 use parquet::arrow::async_reader::ParquetRecordBatchStream;
 
@@ -15,6 +15,7 @@ use crate::{
     environment::MergeTerms,
     error::{Error, Result},
     model::Table,
+    retention::ExpiredRows,
     rollup,
     schema::layout::{AttributeColumn, KeyCounts, MAPS, Scalar, attribute_columns, attribute_of},
     segment::{
@@ -30,8 +31,9 @@ use crate::{
 const ROW_BYTES: usize = 2 << 10;
 
 /// The rows of all `inputs` in one segment, written to `sink`: the same rows, in the table's order; of derived tables, rows
-/// with one key added up. It holds a batch of rows and a row group's pages of each input and of the output; `compaction::plan`
-/// keeps that within the memory of `terms`. All inputs are of one tenant, table and time bucket.
+/// with one key added up; those that have expired left out. It holds a batch of rows and a row group's pages of each input
+/// and of the output; `compaction::plan` keeps that within the memory of `terms`. All inputs are of one tenant, table and
+/// time bucket.
 pub async fn merge(
     inputs: &[Arc<Segment>],
     terms: &MergeTerms<'_>,
@@ -63,14 +65,40 @@ pub async fn merge(
         if piece.is_empty() {
             break;
         }
+        let rows = next_rows(table, &piece, &mut sources).await?;
+        let (piece, rows) = match terms.expired {
+            Some(expired) => without(expired, piece, &rows)?,
+            None => (piece, rows),
+        };
+        if rows.num_rows() == 0 {
+            continue;
+        }
         if table.has_series() {
             piece.iter().for_each(|key| runs.add(key));
         }
-        let rows = next_rows(table, &piece, &mut sources).await?;
         writer.write(&summed(table, rows, terms.fine_from_unix_nano)?)?;
     }
     let series = if table.has_series() { Some(series(table, inputs, &runs.finish()).await?) } else { None };
     writer.finish(series.as_ref())
+}
+
+/// Keys and rows that stay.
+fn without(expired: &ExpiredRows, keys: Vec<Key>, rows: &RecordBatch) -> Result<(Vec<Key>, RecordBatch)> {
+    let kept = expired.kept(rows)?;
+    let keys = keys.into_iter().zip(kept.values()).filter_map(|(key, kept)| kept.then_some(key)).collect();
+    Ok((keys, filter_record_batch(rows, &kept)?))
+}
+
+/// Rows of a segment that stay.
+pub(crate) async fn count_kept(segment: &Arc<Segment>, expired: &ExpiredRows) -> Result<u64> {
+    let (table, file) = (segment.meta().table, segment.schema().await?);
+    let mut stream = segment.stream(Some(&expired.file_columns(table, &file)), CHUNK_ROWS).await?;
+    let assembler = Assembler::new(table, expired.schema(table), stream.schema())?;
+    let mut kept = 0;
+    while let Some(rows) = stream.try_next().await.map_err(|error| segment.read_error(error))? {
+        kept += expired.kept(&assembler.assemble(&rows, None)?)?.true_count() as u64;
+    }
+    Ok(kept)
 }
 
 /// Whether two rows may become one.

@@ -13,10 +13,10 @@ pub const COARSE_STEP_NANO: i64 = 60_000_000_000;
 const EXEMPLAR_SHARE: u64 = 8;
 /// Rows of this many calls have an example in any case.
 const EXEMPLAR_CALLS: u64 = 8;
-/// Binary digits kept of sums: within 1/60,000 of what was added up.
-const SUM_BITS: u32 = 16;
-/// Binary digits kept of the longest duration: at most 1/2,000 too long.
-const LONGEST_BITS: u32 = 12;
+/// Binary digits kept of sums: within 1/4,000 of what was added up.
+const SUM_BITS: u32 = 12;
+/// Binary digits kept of the longest duration: at most 1/500 too long.
+const LONGEST_BITS: u32 = 10;
 
 /// Start of the step under which a row of the step that begins at `start_unix_nano` is kept: its own, or the longer one
 /// that lies before `fine_from_unix_nano` as a whole.
@@ -123,12 +123,12 @@ mod tests {
         fn digits_are_lost_within_their_bound(nano in 0..i64::MAX) {
             let longest = rounded_up(nano);
             prop_assert!(longest >= nano);
-            prop_assert!((longest - nano) as f64 <= nano as f64 / 2_000.0);
+            prop_assert!((longest - nano) as f64 <= nano as f64 / 500.0);
             prop_assert_eq!(rounded_up(longest), longest);
             let mut durations = DurationHistogram::default();
             durations.record(nano);
             round_sum(&mut durations);
-            prop_assert!((durations.sum_nano() - nano as f64).abs() <= nano as f64 / 60_000.0);
+            prop_assert!((durations.sum_nano() - nano as f64).abs() <= nano as f64 / 4_000.0);
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A key gets one when it is in enough rows and all its values in the file have one scalar type, so that reading the
 //! column alone tells the whole story. Which keys do differs from file to file: there is no global schema to explode.
+//! Maps that many rows share, as those of resources, stay whole: their columns would all say which resource it was, each
+//! once more.
 
 use arrow::datatypes::{DataType, Field};
 use hashbrown::{HashMap, HashSet};
@@ -98,6 +100,11 @@ pub struct KeyCounts {
     by_key: HashMap<Box<[u8]>, usize>,
     /// Keys of the map before: rows beside each other mostly have the same ones.
     previous: Vec<usize>,
+    /// Hashes of distinct maps that rows share, and the bytes of these maps, as long as they are few.
+    shared: HashSet<u64>,
+    shared_bytes: usize,
+    /// A file has columns for keys of these maps: how many maps there are is not known.
+    is_split: bool,
 }
 
 #[derive(Debug)]
@@ -127,6 +134,8 @@ impl KeyCount {
 const MAX_KEYS: usize = 16_384;
 /// Longer keys make no column names.
 const MAX_KEY_BYTES: usize = 256;
+/// Maps of more bytes are too many for a dictionary of a row group.
+pub const MAX_SHARED_BYTES: usize = 4 << 20;
 /// Values looked at to tell whether they repeat.
 const SAMPLE: u32 = 256;
 /// Fewer tell nothing.
@@ -155,8 +164,22 @@ impl KeyCounts {
         }
     }
 
+    /// Counts a map of a dictionary that `rows` rows share.
+    pub fn add_shared(&mut self, map: Attributes<'_>, rows: u64) {
+        if self.shared_bytes <= MAX_SHARED_BYTES && self.shared.insert(xxh3_64(map.as_bytes())) {
+            self.shared_bytes += map.as_bytes().len();
+        }
+        self.add(map, rows);
+    }
+
+    /// Whether the maps are kept as they are, in a dictionary.
+    fn stay_whole(&self) -> bool {
+        !self.is_split && !self.shared.is_empty() && self.shared_bytes <= MAX_SHARED_BYTES
+    }
+
     /// Counts a key that has a column in a file already.
     pub fn add_column(&mut self, key: &str, scalar: Scalar, rows: u64, distinct: bool) {
+        self.is_split = true;
         let place = self.previous.len();
         let Some(id) = self.id(place, key.as_bytes()) else { return };
         let count = &mut self.keys[id];
@@ -198,8 +221,8 @@ impl KeyCounts {
     }
 }
 
-/// The keys that get a column: the most frequent ones, at most `max_count` over all maps, each in at least `min_ratio`
-/// of the rows. In order of map and key. `counts` are the maps' counts in the order of [`MAPS`].
+/// The keys that get a column: of maps that do not stay whole, the most frequent ones, at most `max_count` over all maps,
+/// each in at least `min_ratio` of the rows. In order of map and key. `counts` are the maps' counts in the order of [`MAPS`].
 pub fn attribute_columns(
     counts: &[KeyCounts; 3],
     row_count: u64,
@@ -210,6 +233,7 @@ pub fn attribute_columns(
     let mut candidates: Vec<(u64, usize, &KeyCount, Scalar)> = counts
         .iter()
         .enumerate()
+        .filter(|(_, counts)| !counts.stay_whole())
         .flat_map(|(map, counts)| counts.keys.iter().map(move |count| (map, count)))
         .filter_map(|(map, count)| Some((count.rows, map, count, count.scalar?)))
         .filter(|(rows, ..)| *rows >= min_rows)
@@ -272,6 +296,28 @@ mod tests {
         }
         let columns = attribute_columns(&counts, 200, 0.01, 10);
         assert_eq!(columns.iter().map(|column| column.distinct).collect::<Vec<_>>(), [true, false]);
+    }
+
+    #[test]
+    fn maps_that_rows_share_stay_whole_while_they_are_few() {
+        let value = "x".repeat(1000);
+        let map = |i: usize| encode([("host", Value::String(&format!("{i}{value}"))), ("zone", Value::String("a"))]);
+        let counted = |maps: usize| {
+            let mut counts = <[KeyCounts; 3]>::default();
+            // Each batch has a dictionary of its own.
+            for _ in 0..2 {
+                (0..maps).for_each(|i| counts[1].add_shared(Attributes::new(&map(i)), 10));
+            }
+            counts
+        };
+        let few = counted(3000);
+        assert_eq!(names(&attribute_columns(&few, 60_000, 0.01, 10)), [""; 0]);
+        let many = counted(5000);
+        let both = ["resource_attributes.host", "resource_attributes.zone"];
+        assert_eq!(names(&attribute_columns(&many, 100_000, 0.01, 10)), both);
+        let mut split = few;
+        split[1].add_column("host", Scalar::Text, 10, false);
+        assert_eq!(names(&attribute_columns(&split, 60_010, 0.01, 10)), both);
     }
 
     #[test]

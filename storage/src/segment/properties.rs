@@ -16,7 +16,10 @@ use crate::{
     error::{Error, Result},
     model::Table,
     rollup::is_summed,
-    schema::{layout::AttributeColumn, sort_key},
+    schema::{
+        layout::{AttributeColumn, MAX_SHARED_BYTES},
+        sort_key,
+    },
 };
 
 /// A dictionary of all trace ids of one row group, were they all different.
@@ -98,7 +101,9 @@ fn column_properties(
         (Type::INT64, "max_duration_nano") => plain(builder, &path, Encoding::BYTE_STREAM_SPLIT),
         (Type::FIXED_LEN_BYTE_ARRAY, _) => quiet(plain(builder, &path, Encoding::PLAIN), &path),
         (_, "body" | "body_value" | "attributes") => quiet(plain(builder, &path, Encoding::PLAIN), &path),
-        (_, "resource_attributes" | "scope_attributes") => quiet(builder, &path),
+        (_, "resource_attributes" | "scope_attributes") => {
+            quiet(builder.set_column_dictionary_page_size_limit(path.clone(), 2 * MAX_SHARED_BYTES), &path)
+        }
         (_, "duration_nano") => plain(builder, &path, Encoding::BYTE_STREAM_SPLIT),
         (Type::INT64, "series_id" | "pattern_id") => builder,
         // Jitter is the same for all series of one sender: its bytes repeat, the differences do not.

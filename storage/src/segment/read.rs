@@ -175,7 +175,10 @@ impl Segment {
         let footer = self.footer().await?;
         let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(self.reader(), footer.reader.clone());
         if let Some(columns) = columns {
-            let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+            // By place: names of attribute columns have dots.
+            let fields = footer.reader.schema().fields().iter().enumerate();
+            let places = fields.filter(|(_, field)| columns.contains(&field.name().as_str())).map(|(place, _)| place);
+            let mask = ProjectionMask::roots(builder.parquet_schema(), places);
             builder = builder.with_projection(mask);
         }
         builder.with_batch_size(batch_rows).build().map_err(|error| self.read_error(error))

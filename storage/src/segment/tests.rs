@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, Float64Array, Int32Array, Int64Array,
-        ListArray, RecordBatch, StringArray, StructArray, TimestampNanosecondArray, UInt32Array, UInt64Array,
-        new_null_array,
+        Array, ArrayRef, BinaryArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int32Array,
+        Int64Array, ListArray, RecordBatch, StringArray, StructArray, TimestampNanosecondArray, UInt32Array,
+        UInt64Array, new_null_array,
     },
     buffer::OffsetBuffer,
     compute::{cast, concat_batches},
-    datatypes::{DataType, Field},
+    datatypes::{DataType, Field, Int32Type},
     row::{RowConverter, SortField},
 };
 use bytes::Bytes;
@@ -252,7 +252,7 @@ fn settings() -> config::Storage {
 
 fn terms() -> MergeTerms<'static> {
     static SETTINGS: std::sync::LazyLock<config::Storage> = std::sync::LazyLock::new(settings);
-    MergeTerms { settings: &SETTINGS, memory_bytes: 1 << 20, fine_from_unix_nano: i64::MIN, made: None }
+    MergeTerms { settings: &SETTINGS, memory_bytes: 1 << 20, fine_from_unix_nano: i64::MIN, made: None, expired: None }
 }
 
 async fn publish(objects: &Arc<InMemory>, built: &BuiltSegment, name: &str) -> Arc<Segment> {
@@ -362,8 +362,52 @@ fn frequent_keys_have_columns_and_mixed_ones_do_not() {
         assert_eq!(of("attributes.http.route"), Some(DataType::Utf8));
         assert_eq!(of("attributes.http.status"), Some(DataType::Int64));
         assert_eq!(of("attributes.ratio"), Some(DataType::Float64));
-        assert_eq!(of("resource_attributes.Ratio"), Some(DataType::Boolean));
+        assert_eq!(of("attributes.Ratio"), Some(DataType::Boolean));
         assert_eq!(of("attributes.mixed"), None);
+        assert_eq!(of("resource_attributes.Ratio"), None, "few resources are a dictionary");
+    });
+}
+
+/// Rows of as many resources, 8 KiB each.
+fn rows_of_many_resources(seed: u64) -> RecordBatch {
+    let rows = rows(Table::Logs, 700, seed);
+    let maps: Vec<Vec<u8>> = (0..700)
+        .map(|i| {
+            let (pod, note) = (format!("pod-{seed}-{i}"), "x".repeat(8192));
+            encode([("odd", Value::Bytes(&[1, 2])), ("pod", Value::String(&pod)), ("note", Value::String(&note))])
+        })
+        .collect();
+    let keys = Int32Array::from_iter_values(0..700);
+    let maps = DictionaryArray::<Int32Type>::new(keys, Arc::new(BinaryArray::from_iter_values(&maps)));
+    let mut columns = rows.columns().to_vec();
+    columns[rows.schema_ref().index_of("resource_attributes").unwrap()] = Arc::new(maps);
+    RecordBatch::try_new(rows.schema(), columns).unwrap()
+}
+
+#[test]
+fn resources_have_columns_where_they_are_many() {
+    run(async {
+        let objects = Arc::new(InMemory::new());
+        let mut inputs = Vec::new();
+        let mut expected = Vec::new();
+        for seed in [6, 7] {
+            let rows = rows_of_many_resources(seed);
+            for (i, built) in build(Table::Logs, std::slice::from_ref(&rows), &settings()).unwrap().iter().enumerate() {
+                inputs.push(publish(&objects, built, &format!("{seed}-{i}")).await);
+            }
+            expected.push(rows);
+        }
+        let mut read = Vec::new();
+        inputs.sort_by_key(|input| input.meta().bucket_start_unix_nano);
+        for inputs in inputs.chunk_by(|a, b| a.meta().bucket_start_unix_nano == b.meta().bucket_start_unix_nano) {
+            let schema = inputs[0].schema().await.unwrap();
+            assert_eq!(schema.field_with_name("resource_attributes.pod").unwrap().data_type(), &DataType::Utf8);
+            assert!(schema.field_with_name("resource_attributes.odd").is_err());
+            let merged = publish(&objects, &merge(inputs, &terms()).await.unwrap(), "merged").await;
+            assert!(merged.schema().await.unwrap().field_with_name("resource_attributes.note").is_ok());
+            read.extend(merged.read_wide().await.unwrap());
+        }
+        assert_eq!(sorted(comparable(&read)), sorted(comparable(&expected)));
     });
 }
 

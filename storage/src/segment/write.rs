@@ -164,7 +164,7 @@ pub(crate) fn count_keys(maps: &dyn Array, counts: &mut KeyCounts) -> Result<()>
     let mut rows = vec![0; values.len()];
     maps.keys().iter().flatten().for_each(|key| rows[key as usize] += 1);
     for (map, rows) in values.iter().zip(rows).filter(|(_, rows)| *rows > 0) {
-        counts.add(Attributes::new(map.unwrap_or_default()), rows);
+        counts.add_shared(Attributes::new(map.unwrap_or_default()), rows);
     }
     Ok(())
 }
