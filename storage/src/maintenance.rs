@@ -88,16 +88,18 @@ impl Store {
         }
     }
 
-    /// Merges until the plan is empty or something fails.
+    /// Merges until the plan is empty. One that fails, over a damaged file perhaps, holds up no other; the first error of
+    /// all is returned.
     pub(crate) async fn compact(&self) -> Result<()> {
         let _one = self.exchanging.lock().await;
+        let mut outcome = Ok(());
         for (place, merge) in self.planned_merges() {
             if self.is_closed() {
-                return Ok(());
+                break;
             }
-            self.merge(&place, &merge).await?;
+            outcome = outcome.and(self.merge(&place, &merge).await);
         }
-        Ok(())
+        outcome
     }
 
     fn planned_merges(&self) -> Vec<(Place, Merge)> {
@@ -178,7 +180,7 @@ impl Store {
         self.environment.clock.now_unix_nano().saturating_sub(age)
     }
 
-    /// Drops segments and rows that have outlived their age.
+    /// Drops segments and rows that have outlived their age. What fails holds up nothing else; the first error is returned.
     pub(crate) async fn expire(&self) -> Result<()> {
         let _one = self.exchanging.lock().await;
         if !retention::is_clock_trusted(self.wall_offset_nano, wall_offset_nano(&self.environment)) {
@@ -189,22 +191,23 @@ impl Store {
         let live: Vec<(Place, Vec<Arc<Segment>>)> =
             self.view().tables.iter().map(|(place, table)| (place.clone(), table.segments.to_vec())).collect();
         self.forget_looked_at(&live);
+        let mut outcome = Ok(());
         for (place, segments) in live {
             let mut expired = Vec::new();
             for segment in segments {
                 match retention::due(segment.meta(), &self.config.retention, now) {
                     Due::Nothing => {}
                     Due::Whole => expired.push(segment.meta().id.clone()),
-                    Due::Rows(rows) => self.expire_rows(&place, segment, rows).await?,
+                    Due::Rows(rows) => outcome = outcome.and(self.expire_rows(&place, segment, rows).await),
                 }
             }
             if !expired.is_empty() {
                 metrics::counter!("rootline_expired_segments_total", "table" => place.1.name())
                     .increment(expired.len() as u64);
-                self.exchange(&place, &expired, Vec::new()).await?;
+                outcome = outcome.and(self.exchange(&place, &expired, Vec::new()).await);
             }
         }
-        Ok(())
+        outcome
     }
 
     /// Rewrites a segment without the rows that retention rules say are too old, once for each age that it passes.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use config::{Age, RetentionRule, RuleTable};
 
 use super::{open, times};
-use crate::{Environment, environment::Threads, model::Table, store::Store, testing::batch};
+use crate::{Environment, ErrorKind, environment::Threads, model::Table, store::Store, testing::batch};
 
 fn rule(table: RuleTable, keep: Age, service: &str) -> RetentionRule {
     RetentionRule {
@@ -77,4 +77,41 @@ async fn a_segment_without_any_row_left_goes_whole() {
     let store = Arc::try_unwrap(store).map_err(|_| "one owner").unwrap();
     drop(store);
     assert_eq!(times(&open(directory.path()).await, Table::Logs).await, [0_i64; 0]);
+}
+
+#[tokio::test]
+async fn a_damaged_segment_holds_up_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config::Config::default();
+    config.compaction.min_segments = 2;
+    config.retention.rules = vec![rule(RuleTable::Spans, Age::Limited(Duration::from_secs(60)), "a")];
+    (config.retention.logs, config.retention.spans) = (Age::Forever, Age::Forever);
+    let system = Environment::system(directory.path()).await.unwrap();
+    let store = Store::recover(&config, Environment { threads: Threads::Caller, ..system }).await.unwrap();
+    for i in 1..=2 {
+        for table in [Table::Logs, Table::Spans] {
+            super::append(&store, batch(table, None, &[(i, "a"), (i, "b")])).await.unwrap();
+        }
+        store.flush_all().await.unwrap();
+    }
+    let path = |table: Table| {
+        let view = store.view();
+        let of_table = view.tables.iter().find(|(place, _)| place.1 == table).unwrap().1;
+        directory.path().join(&of_table.segments[0].meta().path)
+    };
+    for table in [Table::Logs, Table::Spans] {
+        let mut bytes = std::fs::read(path(table)).unwrap();
+        bytes[4..1000].fill(7);
+        std::fs::write(path(table), bytes).unwrap();
+    }
+    assert_eq!(store.expire().await.unwrap_err().kind(), ErrorKind::Corrupt);
+    let status = store.status();
+    assert_eq!((status.tables[1].segments, status.tables[1].segment_rows), (2, 3), "the other segment has lost a row");
+    super::append(&store, batch(Table::Exemplars, None, &[(1, "a")])).await.unwrap();
+    store.flush_all().await.unwrap();
+    super::append(&store, batch(Table::Exemplars, None, &[(2, "a")])).await.unwrap();
+    store.flush_all().await.unwrap();
+    assert_eq!(store.compact().await.unwrap_err().kind(), ErrorKind::Corrupt);
+    let of = |name: &str| store.status().tables.iter().find(|table| table.name == name).map(|table| table.segments);
+    assert_eq!((of("logs"), of("spans"), of("exemplars")), (Some(2), Some(2), Some(1)));
 }
